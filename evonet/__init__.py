@@ -1,0 +1,3 @@
+"""evonet evolves neural-network architectures on your own data."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,183 @@
+"""The settings of a run: one field is one flag, one help line and one key of the saved config.toml.
+
+The fields' order and ``panel`` give the help its order. Derived values are properties.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from evonet.errors import ConfigError
+from evonet.toml import read_toml, write_toml
+
+TaskName = Literal["auto", "binary", "multiclass", "regression"]
+MetricName = Literal[
+    "auto",
+    "accuracy",
+    "balanced_accuracy",
+    "f1_macro",
+    "log_loss",
+    "roc_auc",
+    "rmse",
+    "mae",
+    "r2",
+]
+
+
+def _setting(default: Any, panel: str, help_line: str, **bounds: Any) -> Any:
+    return Field(default, description=help_line, json_schema_extra={"panel": panel}, **bounds)
+
+
+class RunConfig(BaseModel):
+    """Everything that decides what a run does. Frozen; every value is checked when it is made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    data: str = _setting(
+        "digits",
+        "Data",
+        "digits, iris, wine, breast_cancer, diabetes, circles; or a CSV, TSV, Parquet, Feather or NPZ file.",
+    )
+    target: str | None = _setting(None, "Data", "Column to predict; needed for tables in files.")
+    drop: tuple[str, ...] = _setting((), "Data", "Column to leave out; may be given several times.")
+    task: TaskName = _setting("auto", "Data", "What the target is; auto infers it and says so.")
+    test_fraction: float = _setting(
+        0.2, "Data", "Share of the rows kept for the one final test.", gt=0, lt=1
+    )
+    validation_fraction: float = _setting(
+        0.2, "Data", "Share of the rows that scores the candidates.", gt=0, lt=1
+    )
+    max_categories: int = _setting(
+        32, "Data", "Most categories of a column that get an input of their own.", ge=2, le=1000
+    )
+
+    metric: MetricName = _setting(
+        "auto", "Goal", "Score to improve; auto is accuracy, or rmse for regression."
+    )
+    loss: Literal["auto", "mse", "huber", "mae"] = _setting(
+        "auto", "Goal", "Loss to train on; auto is cross-entropy, or mse for regression."
+    )
+    class_weight: Literal["none", "balanced"] = _setting(
+        "none", "Goal", "balanced: rare classes weigh as much as common ones."
+    )
+
+    population_size: int = _setting(16, "Search", "Genomes in a generation.", ge=4, le=100_000)
+    elites: int = _setting(4, "Search", "Best genomes that live on unchanged.", ge=1)
+    tournament_size: int = _setting(3, "Search", "Genomes that compete to be a parent.", ge=1)
+    crossover_rate: float = _setting(
+        0.6, "Search", "Share of the offspring that has two parents.", ge=0, le=1
+    )
+    immigrants: float = _setting(
+        0.25, "Search", "Share of new random genomes once nothing improves.", ge=0, le=1
+    )
+    space: Path | None = _setting(None, "Search", "TOML file that changes the search space.")
+    fix: tuple[str, ...] = _setting(
+        (), "Search", "Pin a gene, as in learning_rate=1e-3; may be given several times."
+    )
+    population: Path | None = _setting(None, "Search", "File of genomes to start from.")
+    seed: int = _setting(0, "Search", "Equal seeds give equal runs.", ge=0, lt=2**63)
+
+    generations: int = _setting(10, "Stop", "Generations after the first.", ge=0)
+    max_trainings: int | None = _setting(None, "Stop", "Most networks to train.", ge=1)
+    max_minutes: float | None = _setting(None, "Stop", "Minutes the search may take.", gt=0)
+    patience: int | None = _setting(
+        None, "Stop", "Generations without a better network before stopping.", ge=1
+    )
+    target_score: float | None = _setting(None, "Stop", "Validation score that is good enough.")
+
+    epochs: int = _setting(20, "Training", "Most epochs for a candidate.", ge=1)
+    patience_epochs: int = _setting(
+        5, "Training", "Epochs without a lower validation loss before stopping.", ge=1
+    )
+    final_epochs: int = _setting(100, "Training", "Most epochs for the winner.", ge=1)
+    engine: Literal["keras"] = _setting(
+        "keras", "Training", "keras trains one candidate after the other."
+    )
+
+    results: Path = _setting(Path("results"), "Record", "Folder that holds the runs.")
+    name: str | None = _setting(None, "Record", "Name of the run's folder; data and time if left out.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> RunConfig:
+        if self.elites >= self.population_size:
+            raise ValueError(
+                f"elites must be below population_size ({self.population_size}), got "
+                f"{self.elites}; pass --elites {self.population_size - 1} or fewer"
+            )
+        if self.test_fraction + self.validation_fraction >= 1:
+            raise ValueError(
+                "test_fraction and validation_fraction must leave rows to train on, got "
+                f"{self.test_fraction:g} + {self.validation_fraction:g}; pass smaller shares"
+            )
+        for pin in self.fix:
+            if "=" not in pin:
+                raise ValueError(f"fix expects GENE=VALUE, got {pin!r}; pass --fix learning_rate=1e-3")
+        if self.name is not None and (Path(self.name).name != self.name or self.name in ("", ".", "..")):
+            raise ValueError(f"name must be a plain folder name, got {self.name!r}")
+        return self
+
+    @property
+    def pins(self) -> tuple[tuple[str, str], ...]:
+        """The genes pinned with ``fix``, as (gene, text) pairs."""
+        return tuple((p.split("=", 1)[0].strip(), p.split("=", 1)[1].strip()) for p in self.fix)
+
+    def changed(self, **settings: Any) -> RunConfig:
+        """This config with some settings changed; ConfigError where they cannot work."""
+        return make_config({**self.model_dump(), **settings})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and TOML."""
+        return self.model_dump(mode="json")
+
+    def to_toml(self) -> str:
+        """The config.toml of a run, which ``--config`` reads."""
+        return write_toml(self.to_dict())
+
+
+def make_config(settings: Mapping[str, Any], where: str = "") -> RunConfig:
+    """A config from plain values.
+
+    Args:
+        settings: values by field name; what is left out has its default.
+        where: what to call the source in an error, such as a file name.
+
+    Raises:
+        ConfigError: an unknown setting, or a value that cannot work; the message names the
+            setting, the value, and what was expected.
+    """
+    try:
+        return RunConfig.model_validate(dict(settings))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        prefix = f"{where}: " if where else ""
+        raise ConfigError(f"{prefix}{_sentence(problem)}") from None
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file, not yet checked; ConfigError where it cannot be read."""
+    try:
+        return read_toml(path.read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Cannot read the config {path}: {error}.") from None
+
+
+def _sentence(problem: Any) -> str:
+    """A pydantic error as one line that says setting, expected and got."""
+    if not problem["loc"]:
+        return f"{problem['msg'].removeprefix('Value error, ')}."
+    name = str(problem["loc"][0])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}; expected one of {', '.join(RunConfig.model_fields)}."
+    expected = problem["msg"].removeprefix("Input ")
+    flag = f"--{name.replace('_', '-')}"
+    return f"{name} {expected}, got {problem['input']!r}. Change {flag}."
+
+
+def setting_types() -> dict[str, Any]:
+    """The type of every setting by name, for building the command line."""
+    return typing.get_type_hints(RunConfig)

@@ -1,0 +1,143 @@
+"""Refuse data that cannot be learned from, in one line that says what to do; name what is dropped."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from evonet.data.sources import RawData
+from evonet.data.target import Task, infer_task
+from evonet.errors import DataError
+
+#: Fewer rows cannot be split into three parts that mean anything.
+MIN_ROWS = 10
+
+
+def check_labels(raw: RawData, wanted: str) -> tuple[Task, str]:
+    """The task of the data, after refusing a target that cannot be predicted.
+
+    Args:
+        raw: the data.
+        wanted: a task, or "auto".
+
+    Returns:
+        The task, and a sentence that says how it was found.
+
+    Raises:
+        DataError: too few rows, missing or infinite labels, one class only, or a target
+            that does not fit the task.
+    """
+    labels, name = raw.labels, repr(str(raw.labels.name))
+    if len(labels) < MIN_ROWS:
+        raise DataError(f"{raw.name} has {len(labels)} rows; expected at least {MIN_ROWS}.")
+    if n_missing := int(labels.isna().sum()):
+        row = int(np.flatnonzero(labels.isna())[0]) + 1
+        raise DataError(
+            f"Target {name} is missing in {n_missing} of {len(labels)} rows (first in row {row}). "
+            "Remove these rows, or choose another --target."
+        )
+    numeric = pd.api.types.is_numeric_dtype(labels.dtype)
+    if numeric and not np.isfinite(labels.to_numpy(dtype=np.float64)).all():
+        raise DataError(f"Target {name} has infinite values. Remove these rows.")
+    if isinstance(labels.dtype, pd.CategoricalDtype) or labels.dtype == object:
+        labels = labels.astype(str)
+    n_distinct = labels.nunique()
+    if n_distinct == 1:
+        raise DataError(
+            f"Target {name} has only one value, {str(labels.iloc[0])!r:.80}; nothing to learn. "
+            "Choose another --target."
+        )
+    inferred, reason = infer_task(labels)
+    if wanted == "auto":
+        if inferred != "regression":
+            _check_class_sizes(labels, name)
+        return inferred, f"Target {name}: {reason}, so {inferred}. Another reading: --task."
+    if wanted == "regression" and not numeric:
+        raise DataError(f"Target {name} is not a number; expected one for --task regression.")
+    if wanted == "binary" and n_distinct != 2:
+        raise DataError(f"Target {name} has {n_distinct} values; expected 2 for --task binary.")
+    if wanted != "regression":
+        _check_class_sizes(labels, name)
+    # Two classes are binary even where the user says multiclass: it is the same problem.
+    task: Task = "binary" if wanted == "multiclass" and n_distinct == 2 else wanted  # type: ignore[assignment]
+    return task, f"Target {name}: {task}, as asked."
+
+
+def _check_class_sizes(labels: pd.Series, name: str) -> None:
+    n_distinct = labels.nunique()
+    if n_distinct > len(labels) / 3:
+        raise DataError(
+            f"Target {name} has {n_distinct} classes in {len(labels)} rows; expected at least 3 rows "
+            "a class on average. Choose another --target, or --task regression for numbers."
+        )
+
+
+def check_features(raw: RawData, drop: tuple[str, ...]) -> tuple[RawData, list[str]]:
+    """The data without the columns that say nothing, and a sentence for each kind of column dropped.
+
+    Args:
+        raw: the data.
+        drop: columns the user leaves out.
+
+    Raises:
+        DataError: infinite values, a kind of column that cannot be used, a column to drop
+            that does not exist, or no column left.
+    """
+    if not isinstance(raw.features, pd.DataFrame):
+        return _check_images(raw, drop)
+    frame = raw.features
+    if unknown := [column for column in drop if column not in frame.columns]:
+        raise DataError(f"--drop {unknown[0]}: {raw.name} has no such column.")
+    frame = frame.drop(columns=list(drop))
+    notes = []
+    kinds = {"empty": [], "constant": []}  # type: dict[str, list[str]]
+    for name in frame.columns:
+        column = frame[name]
+        _check_column(name, column)
+        if column.isna().all():
+            kinds["empty"].append(name)
+        elif column.nunique(dropna=False) == 1:
+            kinds["constant"].append(name)
+    for kind, names in kinds.items():
+        if names:
+            notes.append(f"Left out {_listed(names)}: {kind}, so it says nothing.")
+    frame = frame.drop(columns=[name for names in kinds.values() for name in names])
+    if frame.shape[1] == 0:
+        raise DataError(f"{raw.name} has no column to learn from: all are empty, constant or dropped.")
+    return RawData(raw.name, frame, raw.labels, raw.n_test), notes
+
+
+def _check_column(name: str, column: pd.Series) -> None:
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        n_infinite = int(np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan)).sum())
+        if n_infinite:
+            raise DataError(
+                f"Column {name!r} has {n_infinite} infinite values; expected finite numbers. "
+                f"Replace them (an empty cell is a missing value), or pass --drop {name}."
+            )
+        return
+    values = column.dropna()
+    usable = isinstance(column.dtype, pd.CategoricalDtype) or (
+        values.map(lambda value: isinstance(value, str | int | float | bool | np.generic)).all()
+    )
+    if pd.api.types.is_datetime64_any_dtype(column.dtype) or not usable:
+        raise DataError(
+            f"Column {name!r} holds {column.dtype} values; expected numbers, words or booleans. "
+            f"Derive numbers from it, or pass --drop {name}."
+        )
+
+
+def _check_images(raw: RawData, drop: tuple[str, ...]) -> tuple[RawData, list[str]]:
+    pixels = np.asarray(raw.features)
+    if drop:
+        raise DataError(f"--drop {drop[0]}: {raw.name} holds arrays, which have no columns.")
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise DataError(f"{raw.name} has NaN or infinite values in its arrays. Remove these rows.")
+    if pixels.min() == pixels.max():
+        raise DataError(f"{raw.name} has the same value everywhere; nothing to learn from.")
+    return raw, []
+
+
+def _listed(names: list[str], most: int = 6) -> str:
+    shown = ", ".join(repr(name[:40]) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

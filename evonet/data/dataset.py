@@ -1,0 +1,126 @@
+"""A data set ready for training: three parts as arrays, and how they came to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from evonet.config import RunConfig
+from evonet.data.checking import check_features, check_labels
+from evonet.data.preparation import VERSION, Preparation, fit_preparation
+from evonet.data.sources import Features, RawData, read_source
+from evonet.data.splitting import Split, split_rows
+from evonet.data.target import Target, make_target
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of one part.
+
+    Attributes:
+        x: ``(n, n_inputs)`` float32.
+        y: ``(n,)`` class indices int32, or standardised float32 for regression.
+        weight: ``(n,)`` float32 weight of each row in the loss, or None if all weigh the same.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Data as networks see them.
+
+    Attributes:
+        name: short name of the data.
+        target: what is predicted.
+        preparation: how raw rows become inputs.
+        train: what networks are fitted on.
+        validation: what decides when to stop and which network is better.
+        test: what scores the winner, once.
+        fingerprint: hash of the raw data.
+        notes: sentences about what was inferred and what was left out.
+        protocol: what besides the raw data made these arrays, as plain values.
+    """
+
+    name: str
+    target: Target
+    preparation: Preparation
+    train: Part
+    validation: Part
+    test: Part
+    fingerprint: str
+    notes: tuple[str, ...]
+    protocol: dict[str, object]
+
+    @property
+    def n_inputs(self) -> int:
+        """Network inputs."""
+        return self.train.x.shape[1]
+
+
+def load_dataset(config: RunConfig) -> Dataset:
+    """Read, check, split and prepare the data of a run.
+
+    Raises:
+        DataError: the data cannot be read, or cannot be learned from.
+    """
+    raw = read_source(config.data, config.target)
+    task, how = check_labels(raw, config.task)
+    raw, left_out = check_features(raw, config.drop)
+    split = split_rows(
+        raw.labels, task, config.seed, config.test_fraction, config.validation_fraction, raw.n_test
+    )
+    target = make_target(raw.labels, task, split.train)
+    preparation, identifiers = fit_preparation(
+        _rows(raw.features, split.train), config.max_categories
+    )
+    parts = [_part(raw, rows, target, preparation) for rows in (split.train, split.validation, split.test)]
+    if config.class_weight == "balanced" and task != "regression":
+        parts = _balanced(parts, n_classes=len(target.classes))
+    return Dataset(
+        raw.name,
+        target,
+        preparation,
+        *parts,
+        fingerprint=raw.fingerprint(),
+        notes=(how, *_split_notes(split, task), *left_out, *identifiers),
+        protocol={
+            "preparation": VERSION,
+            "task": task,
+            "split": [config.seed, config.test_fraction, config.validation_fraction],
+            "max_categories": config.max_categories,
+            "class_weight": config.class_weight,
+        },
+    )
+
+
+def _rows(features: Features, rows: np.ndarray) -> Features:
+    return features.iloc[rows] if isinstance(features, pd.DataFrame) else features[rows]
+
+
+def _part(raw: RawData, rows: np.ndarray, target: Target, preparation: Preparation) -> Part:
+    x = preparation.transform(_rows(raw.features, rows))
+    return Part(x, target.encode(raw.labels.iloc[rows]))
+
+
+def _balanced(parts: list[Part], n_classes: int) -> list[Part]:
+    """The parts with every class weighing the same in the training part (King & Zeng 2001).
+
+    The same weights serve the validation loss, which decides when training stops.
+    """
+    counts = np.bincount(parts[0].y, minlength=n_classes)
+    weights = len(parts[0].y) / (n_classes * np.maximum(counts, 1))
+    return [replace(part, weight=weights[part.y].astype(np.float32)) for part in parts]
+
+
+def _split_notes(split: Split, task: str) -> list[str]:
+    if task == "regression" or split.stratified:
+        return []
+    return ["Some classes have too few rows for every part to get its share of them."]

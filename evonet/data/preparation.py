@@ -1,0 +1,261 @@
+"""From raw rows to network inputs. What it needs to know is learned from the training part only.
+
+A preparation is plain data, so that a run can store it as JSON and prediction can apply it to
+raw rows later, without a pickle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evonet.data.sources import Features
+from evonet.errors import DataError
+
+#: Raise it when a preparation of the same data changes, so that old scores are not taken for new.
+VERSION = 1
+
+#: Categories with fewer rows share one input: nothing can be learned from one row. Untuned.
+_MIN_CATEGORY_ROWS = 3
+
+_BOOLEAN_WORDS = {"true": 1.0, "false": 0.0}
+
+
+@dataclass(frozen=True)
+class NumericColumn:
+    """A column of numbers: (value - mean) / scale, missing values being filled first.
+
+    Attributes:
+        name: the column.
+        fill: median of the training part, for missing values.
+        mean: mean of the filled training part.
+        scale: its standard deviation, or 1 where that is 0.
+        marks_missing: whether a second input says that the value was missing.
+    """
+
+    name: str
+    fill: float
+    mean: float
+    scale: float
+    marks_missing: bool
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the network inputs this column gives."""
+        return [self.name, f"{self.name} missing"] if self.marks_missing else [self.name]
+
+    def transform(self, column: pd.Series) -> np.ndarray:
+        """``(n, len(inputs))`` float32."""
+        values = _numbers(column)
+        missing = np.isnan(values)
+        scaled = (np.where(missing, self.fill, values) - self.mean) / self.scale
+        columns = [scaled, missing] if self.marks_missing else [scaled]
+        return np.stack(columns, axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class CategoricalColumn:
+    """A column of words: one input per category, and one for all that are rare.
+
+    Attributes:
+        name: the column.
+        categories: words with an input of their own; None stands for a missing value.
+        pools_rare: whether the last input stands for any other word. Without it, a word that
+            was never seen sets no input.
+    """
+
+    name: str
+    categories: tuple[str | None, ...]
+    pools_rare: bool
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the network inputs this column gives."""
+        named = [f"{self.name} = {'(missing)' if c is None else c}" for c in self.categories]
+        return [*named, f"{self.name} = (rare)"] if self.pools_rare else named
+
+    def transform(self, column: pd.Series) -> np.ndarray:
+        """``(n, len(inputs))`` float32."""
+        index = {category: i for i, category in enumerate(self.categories)}
+        places = np.asarray([index.get(word, len(index)) for word in _words(column)])
+        return np.eye(len(index) + 1, dtype=np.float32)[places][:, : len(self.inputs)]
+
+
+Column = NumericColumn | CategoricalColumn
+
+
+@dataclass(frozen=True)
+class TablePreparation:
+    """Impute, one-hot encode and standardise the columns of a table."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the network inputs, in order."""
+        return [name for column in self.columns for name in column.inputs]
+
+    def transform(self, features: Features) -> np.ndarray:
+        """Network inputs.
+
+        Args:
+            features: a table with at least the columns of training, in any order.
+
+        Returns:
+            ``(n, len(inputs))`` float32.
+
+        Raises:
+            DataError: a column is missing, or a column of numbers holds something else.
+        """
+        if not isinstance(features, pd.DataFrame):
+            raise DataError("Expected a table with the columns of training, got an array.")
+        names = [column.name for column in self.columns]
+        if missing := [name for name in names if name not in features.columns]:
+            raise DataError(
+                f"{len(missing)} of {len(names)} columns of training are missing: "
+                f"{', '.join(map(repr, missing[:6]))}. Give a table that has them."
+            )
+        return np.concatenate([c.transform(features[c.name]) for c in self.columns], axis=1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        kinds = {NumericColumn: "numeric", CategoricalColumn: "categorical"}
+        return {"kind": "table", "columns": [{"kind": kinds[type(c)], **asdict(c)} for c in self.columns]}
+
+
+@dataclass(frozen=True)
+class ImagePreparation:
+    """Flatten images and scale them to [0, 1].
+
+    Attributes:
+        shape: of one image.
+        scale: the largest value a pixel can have.
+    """
+
+    shape: tuple[int, ...]
+    scale: float
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the network inputs, in order."""
+        return [f"pixel {i}" for i in range(int(np.prod(self.shape)))]
+
+    def transform(self, features: Features) -> np.ndarray:
+        """Network inputs ``(n, n_pixels)`` float32; DataError for images of another shape."""
+        if not isinstance(features, np.ndarray) or features.shape[1:] != self.shape:
+            got = features.shape[1:] if isinstance(features, np.ndarray) else "a table"
+            raise DataError(f"Expected images of shape {self.shape}, got {got}.")
+        return features.reshape(len(features), -1).astype(np.float32) / np.float32(self.scale)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"kind": "images", **asdict(self)}
+
+
+Preparation = TablePreparation | ImagePreparation
+
+
+def fit_preparation(features: Features, max_categories: int) -> tuple[Preparation, list[str]]:
+    """Learn a preparation.
+
+    Args:
+        features: the training part.
+        max_categories: most categories of one column that get an input of their own.
+
+    Returns:
+        The preparation, and a sentence for each column it leaves out.
+
+    Raises:
+        DataError: no column is left.
+    """
+    if isinstance(features, np.ndarray):
+        scale = 255.0 if features.dtype == np.uint8 else float(max(features.max(), 1.0))
+        return ImagePreparation(tuple(features.shape[1:]), scale), []
+    columns: list[Column] = []
+    notes = []
+    for name in features.columns:
+        column = _fit_column(name, features[name], max_categories)
+        if column is None:
+            notes.append(f"Left out {name!r}: hardly any value occurs twice in the training rows.")
+        else:
+            columns.append(column)
+    if not columns:
+        raise DataError("No column is left to learn from: in each, hardly any value occurs twice.")
+    return TablePreparation(tuple(columns)), notes
+
+
+def preparation_from_dict(record: Mapping[str, Any]) -> Preparation:
+    """The preparation of a record as ``to_dict`` writes it."""
+    if record["kind"] == "images":
+        return ImagePreparation(tuple(record["shape"]), record["scale"])
+    columns: list[Column] = []
+    for entry in record["columns"]:
+        values = {key: value for key, value in entry.items() if key != "kind"}
+        if entry["kind"] == "numeric":
+            columns.append(NumericColumn(**values))
+        else:
+            columns.append(CategoricalColumn(**{**values, "categories": tuple(values["categories"])}))
+    return TablePreparation(tuple(columns))
+
+
+def _fit_column(name: str, column: pd.Series, max_categories: int) -> Column | None:
+    if _is_numeric(column):
+        values = _numbers(column)
+        missing = np.isnan(values)
+        fill = float(np.median(values[~missing])) if not missing.all() else 0.0
+        filled = np.where(missing, fill, values)
+        deviation = float(filled.std())
+        scale = deviation if deviation > 0 else 1.0
+        return NumericColumn(name, fill, float(filled.mean()), scale, bool(missing.any()))
+    counts: dict[str | None, int] = {}
+    for word in _words(column):
+        counts[word] = counts.get(word, 0) + 1
+    frequent = [word for word, count in counts.items() if count >= _MIN_CATEGORY_ROWS]
+    frequent.sort(key=lambda word: (-counts[word], word or ""))
+    kept = sorted(frequent[:max_categories], key=lambda word: (word is None, word or ""))
+    return CategoricalColumn(name, tuple(kept), len(kept) < len(counts)) if kept else None
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return True
+    values = column.dropna()
+    return column.dtype == object and bool(values.map(lambda v: isinstance(v, bool | np.bool_)).all())
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    """``(n,)`` float64 with NaN for missing; DataError where a value is not a finite number."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        words = column.astype(object).where(column.notna(), None)
+        values = [_BOOLEAN_WORDS.get(str(v).lower(), v) for v in words]
+        numbers = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").to_numpy(np.float64)
+        wrong = np.isnan(numbers) & column.notna().to_numpy()
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise DataError(
+                f"Column {column.name!r} holds {str(column.iloc[row])!r:.80} in row {row + 1}; "
+                "expected a number, as in training."
+            )
+    if np.isinf(numbers).any():
+        row = int(np.flatnonzero(np.isinf(numbers))[0]) + 1
+        raise DataError(f"Column {column.name!r} is infinite in row {row}; expected finite numbers.")
+    return np.asarray(numbers)
+
+
+def _words(column: pd.Series) -> list[str | None]:
+    """The values as text, None where missing; whole numbers are spelled without a point."""
+    words: list[str | None] = []
+    for value, missing in zip(column.astype(object), column.isna(), strict=True):
+        if missing:
+            words.append(None)
+        elif isinstance(value, float) and value.is_integer():
+            words.append(str(int(value)))
+        else:
+            words.append(str(value))
+    return words

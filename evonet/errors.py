@@ -1,0 +1,36 @@
+"""Everything evonet raises on purpose. Anything else that escapes is a bug.
+
+Every message says what was expected, what was found, where, and what to do about it, on one line.
+"""
+
+
+class EvonetError(Exception):
+    """Base of all errors a user can act on. Exit code 1 on the command line."""
+
+    exit_code = 1
+
+
+class ConfigError(EvonetError):
+    """A setting has a value that cannot work. Exit code 2: wrong usage."""
+
+    exit_code = 2
+
+
+class DataError(EvonetError):
+    """The data cannot be read, or cannot be learned from as they are."""
+
+
+class GenomeError(EvonetError):
+    """A genome, or a file of genomes, is not valid."""
+
+
+class SpaceError(EvonetError):
+    """A search space is not valid, or does not contain a genome it should."""
+
+
+class RecordError(EvonetError):
+    """A run folder or a score cache is missing, damaged, full or of another version."""
+
+
+class TrainingError(EvonetError):
+    """No training can succeed, so that going on would be of no use."""

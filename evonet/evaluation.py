@@ -1,0 +1,115 @@
+"""What is asked of a training, what comes back, and the key under which it is kept.
+
+An evaluation is what a training said; what selection makes of it is fitness (``fitness.py``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from evonet.genome import Genome
+
+Status = Literal["ok", "diverged", "out_of_memory", "failed"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a network may train.
+
+    Attributes:
+        epochs: most passes over the training part.
+        patience_epochs: epochs without a lower validation loss before training stops.
+    """
+
+    epochs: int
+    patience_epochs: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """One training that is asked for.
+
+    Attributes:
+        genome: the network and how it trains.
+        seed: decides the initial weights, the order of the rows and the dropout.
+        repeat: 0 for the search; 1 and up for further trainings of the same genome.
+    """
+
+    genome: Genome
+    seed: int
+    repeat: int = 0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one training said. A failed training is a value too: a status and a reason.
+
+    Attributes:
+        genome_key: the genome that was trained.
+        seed: the seed it was trained with.
+        status: "ok", or how the training failed.
+        reason: one line that says why it failed; empty when it did not.
+        score: the run's metric on the validation part with the best weights; None if failed.
+        best_epoch: the epoch of the lowest validation loss, from 1; 0 if failed.
+        train_loss: mean training loss of each epoch.
+        validation_loss: validation loss after each epoch.
+        parameters: trainable parameters of the network.
+        seconds: wall-clock time of the training.
+    """
+
+    genome_key: str
+    seed: int
+    status: Status
+    reason: str
+    score: float | None
+    best_epoch: int
+    train_loss: tuple[float, ...]
+    validation_loss: tuple[float, ...]
+    parameters: int
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the training ended with a usable score."""
+        return self.status == "ok"
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that were run."""
+        return len(self.validation_loss)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Evaluation:
+        """The evaluation of a record as ``to_dict`` writes it."""
+        curves = {name: tuple(record[name]) for name in ("train_loss", "validation_loss")}
+        return cls(**{**record, **curves})
+
+
+def protocol_key(**parts: object) -> str:
+    """One key for everything besides genome and seed that a score depends on.
+
+    Args:
+        parts: data fingerprint, split, preparation, metric, loss, budget, engine: plain values.
+
+    Example:
+        >>> protocol_key(data="a", epochs=3) == protocol_key(epochs=3, data="a")
+        True
+    """
+    return _hash(json.dumps(parts, sort_keys=True))
+
+
+def score_key(request: Request, protocol: str) -> str:
+    """The key of one score: genome, protocol and seed. Equal keys, equal training."""
+    return _hash(f"{request.genome.key} {protocol} {request.seed}")
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

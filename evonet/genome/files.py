@@ -1,0 +1,56 @@
+"""Files of genomes: one format for one genome and for a population, written and read as plain JSON.
+
+::
+
+    {"format": "evonet-genomes/1",
+     "genomes": [{"name": ..., "source": ..., "genome": {"layers": [...], ...}}, ...]}
+
+``name`` and ``source`` are for people and may be left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from evonet.errors import GenomeError
+from evonet.genome.genome import Genome
+
+FORMAT = "evonet-genomes/1"
+
+
+def read_genomes(path: Path) -> tuple[Genome, ...]:
+    """The genomes of a file, in its order.
+
+    Raises:
+        GenomeError: the file is missing, is not JSON, is of another format, is empty, or one
+            of its genomes is not valid.
+    """
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise GenomeError(f"Cannot read genomes from {path}: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise GenomeError(f"{path} is not a file of genomes: it is not JSON ({error}).") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise GenomeError(f'{path} is not a file of genomes: expected "format": "{FORMAT}".')
+    entries = record.get("genomes")
+    if not isinstance(entries, list) or not entries:
+        raise GenomeError(f"{path} has no genomes; expected a list with at least one.")
+    genomes = []
+    for i, entry in enumerate(entries):
+        where = f"{path}, genome {i}"
+        if not isinstance(entry, dict):
+            raise GenomeError(f"{where}: found {entry!r:.80}; expected an object.")
+        genomes.append(Genome.from_dict(entry.get("genome"), where))
+    return tuple(genomes)
+
+
+def write_genomes(path: Path, genomes: Iterable[tuple[str, str, Genome]]) -> None:
+    """Write (name, source, genome) triples to a file that ``read_genomes`` reads."""
+    entries = [
+        {"name": name, "source": source, "genome": genome.to_dict()}
+        for name, source, genome in genomes
+    ]
+    path.write_text(json.dumps({"format": FORMAT, "genomes": entries}, indent=2) + "\n", "utf-8")

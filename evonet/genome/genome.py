@@ -1,0 +1,188 @@
+"""A genome: what a network is and how it is trained, before any framework.
+
+A genome is always canonical. Genes that do not act are None, and two genomes that build the same
+network are equal and share one key, so that no network is ever trained twice under two names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from evonet.errors import GenomeError
+from evonet.genome.genes import (
+    KINDS,
+    LAYER_GENES,
+    NETWORK_GENES,
+    Value,
+    layer_initializer,
+)
+
+
+def _checked(gene: str, value: object) -> Value:
+    """The value in the gene's own type; GenomeError where it is missing or not legal."""
+    kind = KINDS[gene]
+    if value is None:
+        if kind.neutral is None:
+            raise GenomeError(f"gene '{gene}' is missing; expected {kind.expected}.")
+        return kind.neutral
+    converted = kind.convert(value)
+    if converted is None:
+        raise GenomeError(f"gene '{gene}' is {value!r:.80}; expected {kind.expected}.")
+    return converted
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One hidden layer: a dense product, an activation, then dropout.
+
+    Attributes:
+        units: width of the layer.
+        activation: name of the activation, as Keras spells it.
+        dropout: share of the outputs set to zero in training, from 0 up to but not 1.
+    """
+
+    units: int
+    activation: str
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for gene in LAYER_GENES:
+            object.__setattr__(self, gene, _checked(gene, getattr(self, gene)))
+
+    def __str__(self) -> str:
+        dropout = f" dropout {self.dropout:g}" if self.dropout else ""
+        return f"{self.units} {self.activation}{dropout}"
+
+
+@dataclass(frozen=True)
+class Genome:
+    """A network and its training.
+
+    Attributes:
+        layers: the hidden layers from input to output; none of them is a linear model.
+        initializer: "matched_normal" gives each layer the family of its activation.
+        optimizer: name of the optimizer.
+        learning_rate: step size at the start of training.
+        batch_size: rows per step.
+        momentum: share of the last step kept; None for optimizers that have none.
+
+    Raises:
+        GenomeError: a gene is missing, unknown, or has a value that is not legal.
+
+    Example:
+        >>> a = Genome((Layer(8, "relu"),), "he_normal", "adam", 1e-3, 32, momentum=0.9)
+        >>> a == Genome((Layer(8, "relu"),), "he_normal", "adam", 1e-3, 32)  # Adam has no such gene
+        True
+        >>> print(a)
+        8 relu | adam 0.001 batch 32 he_normal
+    """
+
+    layers: tuple[Layer, ...]
+    initializer: str
+    optimizer: str
+    learning_rate: float
+    batch_size: int
+    momentum: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        _checked("layers", len(self.layers))
+        genes = {name: getattr(self, name) for name in NETWORK_GENES}
+        for name, value in genes.items():
+            acts = KINDS[name].acts(genes)
+            object.__setattr__(self, name, _checked(name, value) if acts else None)
+        object.__setattr__(self, "initializer", self._canonical_initializer())
+
+    def _canonical_initializer(self) -> str:
+        """One name for initializers that build the same network: "matched" where it is the same.
+
+        The output layer (softmax, sigmoid or linear) is always of the Glorot family.
+        """
+        family, distribution = self.initializer.rsplit("_", 1)
+        matched = f"matched_{distribution}"
+        activations = [*(layer.activation for layer in self.layers), "linear"]
+        same = all(
+            layer_initializer(matched, a) == layer_initializer(self.initializer, a)
+            for a in activations
+        )
+        return matched if same else self.initializer
+
+    @cached_property
+    def key(self) -> str:
+        """16 hexadecimal digits that stand for this genome: a hash of its canonical JSON."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def parameter_count(self, n_inputs: int, n_outputs: int) -> int:
+        """Trainable parameters, before any network is built.
+
+        Example:
+            >>> lenet = Genome((Layer(300, "relu"), Layer(100, "relu")), "he_normal", "sgd", 0.1, 32)
+            >>> lenet.parameter_count(784, 10)
+            266610
+        """
+        widths = [n_inputs, *(layer.units for layer in self.layers), n_outputs]
+        return sum((a + 1) * b for a, b in zip(widths, widths[1:], strict=False))
+
+    def to_dict(self) -> dict[str, object]:
+        """Canonical form: only genes that act, and not at their neutral value."""
+        layers = [
+            {g: getattr(layer, g) for g in LAYER_GENES if getattr(layer, g) != KINDS[g].neutral}
+            for layer in self.layers
+        ]
+        genes = {name: getattr(self, name) for name in NETWORK_GENES}
+        acting = {n: v for n, v in genes.items() if v is not None and v != KINDS[n].neutral}
+        return {"layers": layers, **acting}
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, no spaces; equal genomes give equal text."""
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_dict(cls, record: object, where: str = "Genome") -> Genome:
+        """The genome of a record as ``to_dict`` writes it.
+
+        Args:
+            record: a mapping from gene names to values.
+            where: what to call the place in an error, such as "genome 3 of FILE".
+
+        Raises:
+            GenomeError: a key is unknown or missing, or a value is not legal.
+        """
+        try:
+            genes = _known_keys(record, ("layers", *NETWORK_GENES))
+            layers = genes.pop("layers", None)
+            if not isinstance(layers, list):
+                raise GenomeError(f"'layers' is {layers!r:.80}; expected a list of layers.")
+            network = {name: genes.get(name) for name in NETWORK_GENES}
+            return cls(layers=tuple(_layer(i, layer) for i, layer in enumerate(layers)), **network)
+        except GenomeError as error:
+            raise GenomeError(f"{where}: {error}") from None
+
+    def __str__(self) -> str:
+        layers = " → ".join(str(layer) for layer in self.layers) or "linear model"
+        momentum = f" momentum {self.momentum:g}" if self.momentum is not None else ""
+        training = f"{self.optimizer} {self.learning_rate:g}{momentum} batch {self.batch_size}"
+        return f"{layers} | {training} {self.initializer}"
+
+
+def _layer(index: int, record: object) -> Layer:
+    try:
+        genes = _known_keys(record, LAYER_GENES)
+        return Layer(**{name: _checked(name, genes.get(name)) for name in LAYER_GENES})
+    except GenomeError as error:
+        raise GenomeError(f"layer {index}: {error}") from None
+
+
+def _known_keys(record: object, known: tuple[str, ...]) -> dict[str, Any]:
+    """The record as a dict, refused where it is not one or has keys that are not genes."""
+    if not isinstance(record, Mapping):
+        raise GenomeError(f"found {record!r:.80}; expected an object of genes.")
+    for key in record:
+        if key not in known:
+            raise GenomeError(f"unknown gene {key!r:.80}; expected one of {', '.join(known)}.")
+    return dict(record)

@@ -1,0 +1,256 @@
+"""The search space: the values each gene may take in a run.
+
+Every gene has a finite list of values, so that the space has a size, can be exhausted, and
+two genomes are either the same or differ by more than rounding.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from evonet.errors import GenomeError, SpaceError
+from evonet.genome.genes import KINDS, LAYER_GENES, NETWORK_GENES, GeneKind, Value
+from evonet.genome.genome import Genome, Layer
+from evonet.toml import read_toml
+
+_RANGE_KEYS = {"low", "high", "count", "scale"}
+_MAX_VALUES = 10_000
+
+
+@dataclass(frozen=True)
+class Gene:
+    """A gene of this space: what it is, and its values, ascending where it is ordered."""
+
+    kind: GeneKind
+    values: tuple[Value, ...]
+
+    def sample(self, rng: np.random.Generator) -> Value:
+        """One of the values, all equally likely."""
+        return self.values[int(rng.integers(len(self.values)))]
+
+    def mutate(self, rng: np.random.Generator, value: Value) -> Value:
+        """Another value: a near one if the gene is ordered, any other if it is a choice.
+
+        Steps are geometric: half of them go to the neighbour, a quarter two away, and so on.
+        A gene with one value keeps it. A value from outside the space counts as the nearest.
+        """
+        if not self.kind.ordered:
+            others = [v for v in self.values if v != value]
+            return others[int(rng.integers(len(others)))] if others else self.values[0]
+        numbers = np.asarray(self.values, dtype=float)
+        here = int(np.argmin(np.abs(numbers - float(value))))
+        step = int(rng.geometric(0.5)) * (1 if rng.random() < 0.5 else -1)
+        there = min(max(here + step, 0), len(self.values) - 1)
+        if there == here:  # it stood at the border: turn back
+            there = min(max(here - step, 0), len(self.values) - 1)
+        return self.values[there]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Which values each gene may take.
+
+    Attributes:
+        genes: one Gene for every name in ``genes.KINDS``.
+
+    Example:
+        >>> space = SearchSpace.default().fix("layers", "1").fix("units", "64")
+        >>> space.sample(np.random.default_rng(0)).layers[0].units
+        64
+    """
+
+    genes: Mapping[str, Gene]
+
+    @classmethod
+    def default(cls) -> SearchSpace:
+        """The space that ships with evonet."""
+        path = files("evonet.genome") / "default_space.toml"
+        return cls(_read_genes(read_toml(path.read_text("utf-8"), "default_space.toml"), "default"))
+
+    @classmethod
+    def from_file(cls, path: Path) -> SearchSpace:
+        """The default space changed by a TOML file.
+
+        Raises:
+            SpaceError: the file is missing, is not TOML, names an unknown gene or a value
+                that is not legal.
+        """
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpaceError(f"Cannot read the search space {path}: {error}.") from None
+        return cls.default().change(read_toml(text, str(path), SpaceError), where=str(path))
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, object]) -> SearchSpace:
+        """The space of a record as ``to_dict`` writes it."""
+        return cls.default().change(record, where="Search space of the run")
+
+    def change(self, record: Mapping[str, object], where: str) -> SearchSpace:
+        """This space with the genes of ``record`` in place of its own."""
+        return SearchSpace(MappingProxyType({**self.genes, **_read_genes(record, where)}))
+
+    def fix(self, gene: str, text: str) -> SearchSpace:
+        """This space with one gene pinned to the value that ``text`` spells.
+
+        Raises:
+            SpaceError: there is no such gene, or the value is not legal for it.
+        """
+        kind = _kind(gene, "--fix")
+        value = kind.parse(text)
+        if value is None:
+            raise SpaceError(f"--fix {gene}={text}: expected {kind.expected}.")
+        return SearchSpace(MappingProxyType({**self.genes, gene: Gene(kind, (value,))}))
+
+    def to_dict(self) -> dict[str, list[Value]]:
+        """Plain values, as they stand in a TOML file."""
+        return {name: list(gene.values) for name, gene in self.genes.items()}
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """The numbers of layers a genome may have, ascending."""
+        return tuple(int(value) for value in self.genes["layers"].values)
+
+    def sample_layer(self, rng: np.random.Generator) -> Layer:
+        """A layer, every gene drawn on its own."""
+        return Layer(**{name: self.genes[name].sample(rng) for name in LAYER_GENES})  # type: ignore[arg-type]
+
+    def sample(self, rng: np.random.Generator) -> Genome:
+        """A genome, every gene drawn on its own."""
+        depth = int(self.genes["layers"].sample(rng))
+        layers = tuple(self.sample_layer(rng) for _ in range(depth))
+        network = {name: self.genes[name].sample(rng) for name in NETWORK_GENES}
+        return Genome(layers, **network)  # type: ignore[arg-type]
+
+    def with_gene(
+        self, rng: np.random.Generator, genome: Genome, name: str, value: Value
+    ) -> Genome:
+        """``genome`` with one network gene set; genes that come to act with it are drawn."""
+        genes = {n: getattr(genome, n) for n in NETWORK_GENES} | {name: value}
+        for other in NETWORK_GENES:
+            if genes[other] is None and KINDS[other].acts(genes):
+                genes[other] = self.genes[other].sample(rng)
+        return replace(genome, **genes)
+
+    def admits(self, genome: Genome) -> bool:
+        """Whether this space contains the genome."""
+        if len(genome.layers) not in self.depths:
+            return False
+        if any(
+            getattr(layer, name) not in self.genes[name].values
+            for layer in genome.layers
+            for name in LAYER_GENES
+        ):
+            return False
+        return all(self._admits_gene(genome, name) for name in NETWORK_GENES)
+
+    def _admits_gene(self, genome: Genome, name: str) -> bool:
+        value, allowed = getattr(genome, name), self.genes[name].values
+        if value is None or value in allowed:
+            return True
+        # A canonical genome may carry another name of an allowed value.
+        return any(replace(genome, **{name: other}) == genome for other in allowed)
+
+    @property
+    def size(self) -> int:
+        """How many genomes there are; where several names build one network, an upper bound."""
+        n_layers = math.prod(len(self.genes[name].values) for name in LAYER_GENES)
+        n_stacks = sum(n_layers**depth for depth in self.depths)
+        return n_stacks * sum(1 for _ in self._network_genes())
+
+    def _network_genes(self) -> Iterator[dict[str, Value | None]]:
+        """Every combination of the network genes, those that do not act being None."""
+        done = set()
+        for values in itertools.product(*(self.genes[name].values for name in NETWORK_GENES)):
+            genes = dict(zip(NETWORK_GENES, values, strict=True))
+            acting = {n: (v if KINDS[n].acts(genes) else None) for n, v in genes.items()}
+            combination = tuple(acting.values())
+            if combination not in done:
+                done.add(combination)
+                yield acting
+
+    def enumerate(self) -> Iterator[Genome]:
+        """Every genome of the space, in a fixed order; some may come twice under two names."""
+        one_layer = [
+            Layer(*values)  # type: ignore[arg-type]
+            for values in itertools.product(*(self.genes[name].values for name in LAYER_GENES))
+        ]
+        for network in self._network_genes():
+            for depth in self.depths:
+                for layers in itertools.product(one_layer, repeat=depth):
+                    yield Genome(layers, **network)  # type: ignore[arg-type]
+
+
+def _kind(gene: str, where: str) -> GeneKind:
+    if gene not in KINDS:
+        raise SpaceError(f"{where}: unknown gene {gene!r:.80}; expected one of {', '.join(KINDS)}.")
+    return KINDS[gene]
+
+
+def _read_genes(record: Mapping[str, object], where: str) -> dict[str, Gene]:
+    genes = {}
+    for name, domain in record.items():
+        kind = _kind(name, where)
+        values = _values(kind, domain, where)
+        genes[name] = Gene(kind, tuple(sorted(values) if kind.ordered else values))
+    return genes
+
+
+def _values(kind: GeneKind, domain: object, where: str) -> list[Value]:
+    """The values of one gene as a space file gives them, without repeats."""
+    if isinstance(domain, Mapping):
+        domain = _range(kind, domain, where)
+    if not isinstance(domain, list) or not domain:
+        raise SpaceError(
+            f"{where}: gene '{kind.name}' is {domain!r:.80}; expected a list of values, such as "
+            f"{kind.name} = [...]" + (", or { low, high, count }." if kind.ordered else ".")
+        )
+    values: dict[Value, None] = {}
+    for item in domain:
+        value = kind.convert(item)
+        if value is None:
+            raise SpaceError(
+                f"{where}: gene '{kind.name}' has the value {item!r:.80}; expected {kind.expected}."
+            )
+        values[value] = None
+    return list(values)
+
+
+def _range(kind: GeneKind, domain: Mapping[str, object], where: str) -> list[Value]:
+    """The values of ``{ low, high, count, scale }``, rounded to three significant digits."""
+    place = f"{where}: gene '{kind.name}'"
+    if kind.numbers is None:
+        raise SpaceError(f"{place} is a choice between names; expected a list of them.")
+    if unknown := set(domain) - _RANGE_KEYS:
+        raise SpaceError(f"{place}: unknown key {min(unknown)!r:.80}; expected low, high, count, scale.")
+    low, high, count = (domain.get(key) for key in ("low", "high", "count"))
+    scale = domain.get("scale", "linear")
+    numeric = [x for x in (low, high) if isinstance(x, int | float) and not isinstance(x, bool)]
+    if len(numeric) < 2 or not math.isfinite(numeric[0]) or not numeric[0] < numeric[1] < math.inf:
+        raise SpaceError(f"{place}: low is {low!r:.40}, high is {high!r:.40}; expected low below high.")
+    if not isinstance(count, int) or isinstance(count, bool) or not 2 <= count <= _MAX_VALUES:
+        raise SpaceError(f"{place}: count is {count!r:.40}; expected 2 to {_MAX_VALUES}.")
+    if scale not in ("linear", "log") or (scale == "log" and numeric[0] <= 0):
+        raise SpaceError(f'{place}: scale is {scale!r:.40}; expected "linear", or "log" with low above 0.')
+    space = np.geomspace if scale == "log" else np.linspace
+    points = [float(f"{x:.3g}") for x in space(numeric[0], numeric[1], count)]
+    return [round(x) for x in points] if kind.numbers is int else list(points)
+
+
+def check_admitted(space: SearchSpace, genomes: list[Genome], where: str) -> None:
+    """Refuse genomes that a space does not contain.
+
+    Raises:
+        GenomeError: names the first such genome and the gene that is outside.
+    """
+    for i, genome in enumerate(genomes):
+        if not space.admits(genome):
+            raise GenomeError(f"{where}: genome {i} ({genome}) is outside the search space.")

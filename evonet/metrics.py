@@ -1,0 +1,122 @@
+"""The metrics a run can improve. Each is scikit-learn's own function on the same arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evonet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from evonet.data.target import Target
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score of predictions.
+
+    Attributes:
+        name: as in ``--metric``.
+        maximise: whether higher is better.
+        compute: (truth, predictions) to score. Classification: truth ``(n,)`` class indices,
+            predictions ``(n, n_classes)`` probabilities. Regression: both ``(n,)``, in the
+            target's own unit.
+    """
+
+    name: str
+    maximise: bool
+    compute: Callable[[np.ndarray, np.ndarray], float]
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether score ``a`` beats score ``b``."""
+        return a > b if self.maximise else a < b
+
+
+def _accuracy(truth: np.ndarray, p: np.ndarray) -> float:
+    return float(np.mean(p.argmax(axis=1) == truth))
+
+
+def _balanced_accuracy(truth: np.ndarray, p: np.ndarray) -> float:
+    from sklearn.metrics import recall_score
+
+    present = np.unique(truth)  # a class without rows has no recall
+    return float(recall_score(truth, p.argmax(axis=1), labels=present, average="macro"))
+
+
+def _f1_macro(truth: np.ndarray, p: np.ndarray) -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(truth, p.argmax(axis=1), average="macro", zero_division=0.0))
+
+
+def _log_loss(truth: np.ndarray, p: np.ndarray) -> float:
+    from sklearn.metrics import log_loss
+
+    p = np.clip(p.astype(np.float64), 1e-15, 1.0)
+    p /= p.sum(axis=1, keepdims=True)
+    return float(log_loss(truth, p, labels=np.arange(p.shape[1])))
+
+
+def _roc_auc(truth: np.ndarray, p: np.ndarray) -> float:
+    """One class against the rest, averaged over the classes that occur (Hand & Till's "ovr")."""
+    from sklearn.metrics import roc_auc_score
+
+    if p.shape[1] == 2:
+        return float(roc_auc_score(truth, p[:, 1]))
+    return float(np.mean([roc_auc_score(truth == k, p[:, k]) for k in np.unique(truth)]))
+
+
+def _rmse(truth: np.ndarray, prediction: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(truth - prediction, dtype=np.float64))))
+
+
+def _mae(truth: np.ndarray, prediction: np.ndarray) -> float:
+    return float(np.mean(np.abs(truth - prediction), dtype=np.float64))
+
+
+def _r2(truth: np.ndarray, prediction: np.ndarray) -> float:
+    from sklearn.metrics import r2_score
+
+    return float(r2_score(truth, prediction))
+
+
+CLASSIFICATION_METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", True, _accuracy),
+        Metric("balanced_accuracy", True, _balanced_accuracy),
+        Metric("f1_macro", True, _f1_macro),
+        Metric("log_loss", False, _log_loss),
+        Metric("roc_auc", True, _roc_auc),
+    )
+}
+REGRESSION_METRICS = {
+    metric.name: metric
+    for metric in (Metric("rmse", False, _rmse), Metric("mae", False, _mae), Metric("r2", True, _r2))
+}
+METRICS = CLASSIFICATION_METRICS | REGRESSION_METRICS
+
+
+def metrics_of(target: Target) -> dict[str, Metric]:
+    """The metrics that fit the target's task, by name; the first is the default."""
+    return REGRESSION_METRICS if target.task == "regression" else CLASSIFICATION_METRICS
+
+
+def choose_metric(name: str, target: Target) -> Metric:
+    """The metric of that name, or the task's default for "auto".
+
+    Raises:
+        ConfigError: the metric does not fit the task.
+    """
+    fitting = metrics_of(target)
+    if name == "auto":
+        return next(iter(fitting.values()))
+    if name not in fitting:
+        raise ConfigError(
+            f"metric {name} does not fit a {target.task} target; "
+            f"expected one of {', '.join(fitting)}. Change --metric, or --task."
+        )
+    return fitting[name]

@@ -1,0 +1,287 @@
+"""The record of a run: one SQLite file in the run's folder, from which all else can be made again.
+
+==============  =================================================================================
+table           one row is
+==============  =================================================================================
+facts           something that is true of the whole run, as JSON: config, space, data, baselines
+evaluations     a training, or a score taken from the cache; written as soon as it is known
+candidates      a genome that a generation asked for, and the operator and parents it came from
+generations     a finished generation: its surviving population and the counters of the search
+winners         a final fit: genome, scores; one for every time the run was brought to its end
+==============  =================================================================================
+
+A generation is committed as a whole. A run that is killed loses at most the training that was
+under way: its finished trainings are in ``evaluations``, and the generation is asked for again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from evonet.errors import RecordError
+from evonet.evaluation import Evaluation
+from evonet.genome import Genome
+from evonet.store.database import Database
+
+FILE = "run.sqlite"
+VERSION = 1
+_SCHEMA = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE evaluations (
+    position INTEGER PRIMARY KEY,
+    score_key TEXT UNIQUE NOT NULL,
+    origin TEXT NOT NULL,
+    genome TEXT NOT NULL,
+    evaluation TEXT NOT NULL
+);
+CREATE TABLE candidates (
+    generation INTEGER, slot INTEGER, genome_key TEXT NOT NULL, score_key TEXT NOT NULL,
+    operator TEXT NOT NULL, parents TEXT NOT NULL,
+    PRIMARY KEY (generation, slot)
+) WITHOUT ROWID;
+CREATE TABLE generations (
+    number INTEGER PRIMARY KEY, population TEXT NOT NULL, stalled INTEGER NOT NULL,
+    seconds REAL NOT NULL
+);
+CREATE TABLE winners (number INTEGER PRIMARY KEY, winner TEXT NOT NULL)
+"""
+
+Origin = Literal["trained", "cached"]
+
+
+@dataclass(frozen=True)
+class StoredEvaluation:
+    """An evaluation in the record.
+
+    Attributes:
+        score_key: what it is kept under.
+        origin: trained by this run, or taken from the score cache.
+        genome: the genome that was trained.
+        evaluation: what the training said.
+    """
+
+    score_key: str
+    origin: Origin
+    genome: Genome
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class StoredCandidate:
+    """A genome a generation asked for: where it stood and what it came from."""
+
+    generation: int
+    slot: int
+    genome_key: str
+    score_key: str
+    operator: str
+    parents: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StoredGeneration:
+    """A finished generation.
+
+    Attributes:
+        number: from 0.
+        population: (genome key, fitness) of the survivors, best first.
+        stalled: generations in a row, up to this one, without a better best.
+        seconds: wall-clock time it took, all sessions together.
+    """
+
+    number: int
+    population: tuple[tuple[str, float], ...]
+    stalled: int
+    seconds: float
+
+
+class RunRecord:
+    """The record of one run, open for reading and writing."""
+
+    def __init__(self, folder: Path, create: bool = False) -> None:
+        """Open the record in a run's folder.
+
+        Raises:
+            RecordError: there is none, it is damaged, or it is of another version.
+        """
+        self.folder = folder
+        if not create and not (folder / FILE).is_file():
+            raise RecordError(
+                f"No run at {folder}: expected a folder with a {FILE}. `evonet list` names the runs."
+            )
+        self._database = Database(folder / FILE, "run record", VERSION, _SCHEMA, create)
+
+    @classmethod
+    def new(cls, results: Path, name: str | None, data_name: str) -> RunRecord:
+        """A new run's folder with an empty record.
+
+        Args:
+            results: the folder that holds the runs; made where it is missing.
+            name: the new folder's name; data and time where it is None.
+            data_name: what the name starts with where ``name`` is None.
+
+        Raises:
+            RecordError: a run of that name exists, or the folder cannot be made.
+        """
+        stem = name or f"{data_name}-{datetime.now():%Y%m%d-%H%M%S}"
+        try:
+            results.mkdir(parents=True, exist_ok=True)
+            for attempt in range(1, 1000):
+                folder = results / (stem if attempt == 1 else f"{stem}-{attempt}")
+                try:
+                    folder.mkdir()
+                    return cls(folder, create=True)
+                except FileExistsError:
+                    if name is not None:
+                        raise
+        except FileExistsError:
+            raise RecordError(
+                f"{results / stem} exists already. Pass another --name, or go on with it: "
+                f"evonet resume {results / stem}"
+            ) from None
+        except OSError as error:
+            raise RecordError(f"Cannot make a run in {results}: {error.strerror}.") from None
+        raise RecordError(f"Cannot find a free name for a run {stem} in {results}.")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    # Facts
+
+    def set_fact(self, name: str, value: Any) -> None:
+        """Write down something that is true of the whole run, as JSON."""
+        with self._database.transaction():
+            self._set_fact(name, value)
+
+    def set_facts(self, facts: dict[str, Any]) -> None:
+        """Write down several facts in one transaction."""
+        with self._database.transaction():
+            for name, value in facts.items():
+                self._set_fact(name, value)
+
+    def _set_fact(self, name: str, value: Any) -> None:
+        self._database.execute(
+            "INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value))
+        )
+
+    def fact(self, name: str) -> Any:
+        """A fact, or None where it was never written."""
+        rows = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,))
+        return self._json(rows[0][0]) if rows else None
+
+    # Evaluations
+
+    def add_evaluation(self, stored: StoredEvaluation) -> None:
+        """Write down one evaluation; on return it is on disk."""
+        with self._database.transaction():
+            self._database.execute(
+                "INSERT INTO evaluations (score_key, origin, genome, evaluation) VALUES (?, ?, ?, ?)",
+                (
+                    stored.score_key,
+                    stored.origin,
+                    stored.genome.to_json(),
+                    json.dumps(stored.evaluation.to_dict()),
+                ),
+            )
+
+    def evaluation(self, score_key: str) -> Evaluation | None:
+        """The evaluation under a score key, or None."""
+        rows = self._database.execute(
+            "SELECT evaluation FROM evaluations WHERE score_key = ?", (score_key,)
+        )
+        return Evaluation.from_dict(self._json(rows[0][0])) if rows else None
+
+    def evaluations(self) -> list[StoredEvaluation]:
+        """All evaluations, in the order in which they were written."""
+        rows = self._database.execute(
+            "SELECT score_key, origin, genome, evaluation FROM evaluations ORDER BY position"
+        )
+        return [
+            StoredEvaluation(
+                key,
+                origin,
+                Genome.from_dict(self._json(genome), str(self._database.path)),
+                Evaluation.from_dict(self._json(evaluation)),
+            )
+            for key, origin, genome, evaluation in rows
+        ]
+
+    def count_trainings(self) -> int:
+        """Trainings this run did itself, failed ones included."""
+        rows = self._database.execute("SELECT count(*) FROM evaluations WHERE origin = 'trained'")
+        return int(rows[0][0])
+
+    # Generations
+
+    def commit_generation(
+        self, generation: StoredGeneration, candidates: Iterable[StoredCandidate]
+    ) -> None:
+        """Write down a finished generation and the candidates it asked for, in one transaction."""
+        with self._database.transaction():
+            for c in candidates:
+                self._database.execute(
+                    "INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)",
+                    (c.generation, c.slot, c.genome_key, c.score_key, c.operator, json.dumps(c.parents)),
+                )
+            self._database.execute(
+                "INSERT INTO generations VALUES (?, ?, ?, ?)",
+                (
+                    generation.number,
+                    json.dumps(generation.population),
+                    generation.stalled,
+                    generation.seconds,
+                ),
+            )
+
+    def generations(self) -> list[StoredGeneration]:
+        """All finished generations, the first one first."""
+        rows = self._database.execute(
+            "SELECT number, population, stalled, seconds FROM generations ORDER BY number"
+        )
+        return [
+            StoredGeneration(number, _pairs(self._json(population)), stalled, seconds)
+            for number, population, stalled, seconds in rows
+        ]
+
+    def candidates(self) -> list[StoredCandidate]:
+        """All candidates of finished generations, by generation and slot."""
+        rows = self._database.execute("SELECT * FROM candidates ORDER BY generation, slot")
+        return [StoredCandidate(*row[:5], tuple(self._json(row[5]))) for row in rows]
+
+    # Winners
+
+    def add_winner(self, winner: dict[str, Any]) -> None:
+        """Write down a final fit."""
+        with self._database.transaction():
+            self._database.execute("INSERT INTO winners (winner) VALUES (?)", (json.dumps(winner),))
+
+    def winners(self) -> list[dict[str, Any]]:
+        """All final fits, the last one last."""
+        rows = self._database.execute("SELECT winner FROM winners ORDER BY number")
+        return [self._json(row[0]) for row in rows]
+
+    def _json(self, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise RecordError(
+                f"{self._database.path} is damaged: it holds text that is not JSON. "
+                "Restore it from a copy, or start a new run."
+            ) from None
+
+
+def _pairs(population: Sequence[Sequence[Any]]) -> tuple[tuple[str, float], ...]:
+    return tuple((str(key), float(value)) for key, value in population)
+
+
+def list_runs(results: Path) -> list[Path]:
+    """The run folders in a results folder, by name."""
+    if not results.is_dir():
+        return []
+    return sorted(path.parent for path in results.glob(f"*/{FILE}"))
