@@ -69,6 +69,7 @@ class GeneKind:
         low: smallest value of an ordered gene.
         high: largest value of an ordered gene, itself excluded where ``below_high``.
         names: the values of a choice.
+        block: genes of one block are inherited together; of layers, the whole layer is the block.
         neutral: the value that does nothing, if there is one.
         acts: whether the gene acts, given the network's other genes.
     """
@@ -80,6 +81,7 @@ class GeneKind:
     high: float = math.inf
     below_high: bool = False
     names: tuple[str, ...] = ()
+    block: str = "layers"
     neutral: Value | None = None
     acts: Callable[[Mapping[str, object]], bool] = _always
 
@@ -129,13 +131,20 @@ KINDS: Mapping[str, GeneKind] = {
         GeneKind("units", "layer", int, low=1, high=65_536),
         GeneKind("activation", "layer", names=ACTIVATIONS),
         GeneKind("dropout", "layer", float, low=0.0, high=1.0, below_high=True, neutral=0.0),
-        GeneKind("initializer", "network", names=INITIALIZERS),
-        GeneKind("optimizer", "network", names=OPTIMIZERS),
-        GeneKind("momentum", "network", float, 0.0, 1.0, below_high=True, acts=_has_momentum),
-        GeneKind("learning_rate", "network", float, low=1e-8, high=100.0),
-        GeneKind("batch_size", "network", int, low=1, high=65_536),
+        GeneKind("initializer", "network", names=INITIALIZERS, block="initializer"),
+        GeneKind("optimizer", "network", names=OPTIMIZERS, block="training"),
+        GeneKind(
+            "momentum", "network", float, 0.0, 1.0, True, block="training", acts=_has_momentum
+        ),
+        GeneKind("learning_rate", "network", float, low=1e-8, high=100.0, block="training"),
+        GeneKind("batch_size", "network", int, low=1, high=65_536, block="training"),
     )
 }
 LAYER_GENES = tuple(name for name, kind in KINDS.items() if kind.level == "layer")
 #: The number of layers is not a field of a genome: it is the length of ``layers``.
 NETWORK_GENES = tuple(n for n, kind in KINDS.items() if kind.level == "network" and n != "layers")
+#: The network genes that are inherited together: what is good for one depends on the others.
+NETWORK_BLOCKS: tuple[tuple[str, ...], ...] = tuple(
+    tuple(name for name in NETWORK_GENES if KINDS[name].block == block)
+    for block in dict.fromkeys(KINDS[name].block for name in NETWORK_GENES)
+)

@@ -1,0 +1,1 @@
+"""What happens to the winner: baselines to hold it against, its final fit and test, prediction."""

@@ -1,0 +1,113 @@
+"""What a network has to beat: a constant, a linear model and a network nobody searched for.
+
+They see the same rows, prepared the same way, and the same metric as the winner.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from evonet.data.dataset import Dataset, Part
+from evonet.evaluation import Budget
+from evonet.genome import Genome, Layer
+from evonet.metrics import Metric
+from evonet.streams import training_seed
+from evonet.training.keras_model import fit_network, predict, with_output
+
+#: What most tutorials build.
+DEFAULT_MLP = Genome((Layer(128, "relu"), Layer(128, "relu")), "glorot_uniform", "adam", 1e-3, 32)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A model that takes no search.
+
+    Attributes:
+        name: short name.
+        description: what it is, in words.
+        validation_score: the run's metric on the validation part.
+        test_score: the run's metric on the test part; no choice of evonet ever depends on it.
+    """
+
+    name: str
+    description: str
+    validation_score: float
+    test_score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def fit_baselines(
+    dataset: Dataset, metric: Metric, loss: str, budget: Budget, seed: int
+) -> Iterator[Baseline]:
+    """Fit the baselines one after the other.
+
+    Args:
+        dataset: what to fit and score on.
+        metric: the run's metric.
+        loss: as ``choose_loss`` returns it.
+        budget: of the default network; the winner's final fit has the same.
+        seed: the run's seed.
+    """
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    if dataset.target.task == "regression":
+        yield _fitted("mean", "always the mean", DummyRegressor(), dataset, metric)
+        yield _fitted("linear", "ridge regression", Ridge(), dataset, metric)
+    else:
+        prior = DummyClassifier(strategy="prior")
+        yield _fitted("majority", "always the commonest class", prior, dataset, metric)
+        logistic = LogisticRegression(max_iter=300)
+        yield _fitted("linear", "logistic regression", logistic, dataset, metric)
+    network = fit_network(
+        DEFAULT_MLP, dataset, loss, budget, training_seed(seed, DEFAULT_MLP.key)
+    ).network
+    model = with_output(network, dataset.target)
+    yield Baseline(
+        "default MLP",
+        f"no search: {DEFAULT_MLP}",
+        *(
+            score(dataset, metric, part, predict(model, part.x))
+            for part in (dataset.validation, dataset.test)
+        ),
+    )
+
+
+def score(dataset: Dataset, metric: Metric, part: Part, outputs: np.ndarray) -> float:
+    """The metric of a model's outputs ``(n, n_outputs)`` on one part."""
+    target = dataset.target
+    return metric.compute(target.truth(part.y), target.predictions(outputs))
+
+
+def _fitted(
+    name: str, description: str, estimator: Any, dataset: Dataset, metric: Metric
+) -> Baseline:
+    """A scikit-learn model fitted on the training part and scored on the other two."""
+    train = dataset.train
+    with warnings.catch_warnings():
+        from sklearn.exceptions import ConvergenceWarning
+
+        warnings.simplefilter("ignore", ConvergenceWarning)  # close enough for a baseline
+        estimator.fit(train.x, train.y, sample_weight=train.weight)
+    parts = (dataset.validation, dataset.test)
+    scores = [score(dataset, metric, part, _outputs(estimator, dataset, part)) for part in parts]
+    return Baseline(name, description, *scores)
+
+
+def _outputs(estimator: Any, dataset: Dataset, part: Part) -> np.ndarray:
+    """A scikit-learn model's predictions as a network would give them ``(n, n_outputs)``."""
+    target = dataset.target
+    if target.task == "regression":
+        return np.asarray(estimator.predict(part.x)).reshape(-1, 1)
+    # A class that the training part lacks has no column in scikit-learn.
+    full = np.zeros((len(part), len(target.classes)))
+    full[:, estimator.classes_] = estimator.predict_proba(part.x)
+    return full[:, 1:] if target.task == "binary" else full

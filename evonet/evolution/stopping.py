@@ -1,0 +1,44 @@
+"""When a search is over, and why, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StopRules:
+    """The limits of a search; None is no limit.
+
+    Attributes:
+        generations: generations after the first.
+        max_trainings: trainings, failed ones included; scores from the cache do not count.
+        max_minutes: minutes of search, all sessions of a run together.
+        patience: generations in a row without a better best.
+        target_fitness: fitness that is good enough.
+    """
+
+    generations: int
+    max_trainings: int | None = None
+    max_minutes: float | None = None
+    patience: int | None = None
+    target_fitness: float | None = None
+
+    def between_generations(self, finished: int, stalled: int) -> str | None:
+        """Why the search is over after ``finished`` generations, or None."""
+        if finished > self.generations:
+            return f"all {self.generations} generations are done"
+        if self.patience is not None and stalled >= self.patience:
+            return f"no better network for {stalled} generations"
+        return None
+
+    def between_trainings(
+        self, trainings: int, seconds: float, best_fitness: float
+    ) -> str | None:
+        """Why the search is over after a training, or None."""
+        if self.target_fitness is not None and best_fitness >= self.target_fitness:
+            return "the target score is reached"
+        if self.max_trainings is not None and trainings >= self.max_trainings:
+            return f"{trainings} networks are trained"
+        if self.max_minutes is not None and seconds >= 60 * self.max_minutes:
+            return f"{self.max_minutes:g} minutes are over"
+        return None

@@ -1,0 +1,138 @@
+"""The record of a run as tidy tables. Everything that is shown or plotted starts here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evonet.genome import Genome
+from evonet.genome.genes import LAYER_GENES, NETWORK_GENES
+from evonet.store.record import RunRecord, StoredEvaluation
+
+
+def gene_columns(genome: Genome) -> dict[str, Any]:
+    """A genome as columns of a table.
+
+    Returns:
+        ``layers`` (how many), the network genes, and for each layer gene the values of all
+        layers in one text, such as ``units`` "64 32"; numbers also as their mean.
+    """
+    columns: dict[str, Any] = {"layers": len(genome.layers)}
+    for name in LAYER_GENES:
+        values = [getattr(layer, name) for layer in genome.layers]
+        columns[name] = " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+        if values and not isinstance(values[0], str):
+            columns[f"mean_{name}"] = float(np.mean(values))
+    columns.update({name: getattr(genome, name) for name in NETWORK_GENES})
+    return columns
+
+
+def _evaluation_columns(stored: StoredEvaluation) -> dict[str, Any]:
+    e = stored.evaluation
+    return {
+        "score": e.score,
+        "status": e.status,
+        "reason": e.reason,
+        "origin": stored.origin,
+        "epochs": e.epochs,
+        "best_epoch": e.best_epoch,
+        "parameters": e.parameters,
+        "seconds": e.seconds,
+        **gene_columns(stored.genome),
+    }
+
+
+def candidates_table(record: RunRecord) -> pd.DataFrame:
+    """One row per candidate of every finished generation: the history of the run.
+
+    Columns: generation, slot, genome, operator, parents, score, status, reason, origin, epochs,
+    best_epoch, parameters, seconds, and the genes (see ``gene_columns``).
+    """
+    evaluations = {stored.score_key: stored for stored in record.evaluations()}
+    rows = [
+        {
+            "generation": c.generation,
+            "slot": c.slot,
+            "genome": c.genome_key,
+            "operator": c.operator,
+            "parents": " ".join(c.parents),
+            **_evaluation_columns(evaluations[c.score_key]),
+        }
+        for c in record.candidates()
+    ]
+    return pd.DataFrame(rows)
+
+
+def population_table(record: RunRecord) -> pd.DataFrame:
+    """One row per generation and member of its surviving population, best first.
+
+    Columns: generation, rank, genome, and those of the candidate the member once was.
+    """
+    by_genome = {stored.genome.key: stored for stored in record.evaluations()}
+    rows = [
+        {
+            "generation": generation.number,
+            "rank": rank,
+            "genome": key,
+            **_evaluation_columns(by_genome[key]),
+        }
+        for generation in record.generations()
+        for rank, (key, _) in enumerate(generation.population)
+    ]
+    return pd.DataFrame(rows)
+
+
+def generations_table(record: RunRecord) -> pd.DataFrame:
+    """One row per finished generation.
+
+    Columns: generation, best, median, worst (scores of the population), trained, cached, failed
+    (candidates), seconds.
+    """
+    population, candidates = population_table(record), candidates_table(record)
+    minimised = record.fact("metric")["maximise"] is False
+    rows = []
+    for generation in record.generations():
+        scores = population.loc[population["generation"] == generation.number, "score"]
+        asked = candidates[candidates["generation"] == generation.number]
+        rows.append(
+            {
+                "generation": generation.number,
+                "best": scores.min() if minimised else scores.max(),
+                "median": scores.median(),
+                "worst": scores.max() if minimised else scores.min(),
+                "trained": int((asked["origin"] == "trained").sum()),
+                "cached": int((asked["origin"] == "cached").sum()),
+                "failed": int((asked["status"] != "ok").sum()),
+                "seconds": generation.seconds,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def curves_table(record: RunRecord, n_best: int = 5) -> pd.DataFrame:
+    """Learning curves of the best trainings, and of the winner's final fit.
+
+    Columns: network (rank and genome in words), epoch (from 1), part (training or validation),
+    loss.
+    """
+    maximise = record.fact("metric")["maximise"]
+    usable = [stored for stored in record.evaluations() if stored.evaluation.score is not None]
+    usable.sort(key=lambda s: s.evaluation.score or 0.0, reverse=maximise)
+    rows = []
+
+    def add(network: str, train: Any, validation: Any) -> None:
+        for part, losses in (("training", train), ("validation", validation)):
+            rows.extend(
+                {"network": network, "epoch": i + 1, "part": part, "loss": loss}
+                for i, loss in enumerate(losses)
+            )
+
+    for rank, stored in enumerate(usable[:n_best], start=1):
+        evaluation = stored.evaluation
+        add(f"{rank}. {stored.genome}", evaluation.train_loss, evaluation.validation_loss)
+    if winners := record.winners():
+        winner = winners[-1]["winner"]
+        add("winner, final fit", winner["train_loss"], winner["validation_loss"])
+    return pd.DataFrame(rows)

@@ -1,0 +1,1 @@
+"""From genomes to evaluations: the networks, and the evaluators that train them."""
