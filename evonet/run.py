@@ -21,17 +21,18 @@ from evonet.champion.baselines import Baseline, fit_baselines
 from evonet.champion.winner import MODEL_FILE, Winner, crown, save_winner
 from evonet.config import RunConfig, make_config
 from evonet.data.dataset import Dataset, load_dataset
-from evonet.errors import DataError, EvonetError, RecordError, TrainingError
+from evonet.errors import DataError, RecordError, TrainingError
 from evonet.evaluation import Budget, Evaluation, Request, protocol_key
 from evonet.evolution.search import Candidate, Search, SearchSettings
 from evonet.evolution.selection import Member
 from evonet.evolution.stopping import StopRules
 from evonet.fitness import WORST, fitness
 from evonet.genome import Genome, SearchSpace
-from evonet.genome.files import read_genomes
 from evonet.genome.space import check_admitted
+from evonet.genome.files import read_genomes, write_genomes
 from evonet.metrics import METRICS, Metric, choose_metric
-from evonet.report.tables import candidates_table
+from evonet.progress import GenerationSummary, Observer, RunResult, read_result, search_seconds
+from evonet.report.tables import candidates_table, population_table
 from evonet.store.cache import ScoreCache
 from evonet.store.record import RunRecord, StoredCandidate, StoredGeneration
 from evonet.streams import training_seed
@@ -43,100 +44,6 @@ from evonet.training.keras_model import choose_loss
 _FINAL_PATIENCE = 3
 #: How many of the best genomes may stand in for a winner whose final fit diverges.
 _FINALISTS = 3
-
-
-@dataclass(frozen=True)
-class GenerationSummary:
-    """What a finished generation has to say.
-
-    Attributes:
-        number: from 0.
-        best: best score of the population.
-        median: median score of the population.
-        best_genome: the genome of the best score.
-        trained: candidates that were trained.
-        cached: candidates whose score was known.
-        failed: candidates whose training failed.
-        seconds: wall-clock time of the generation.
-    """
-
-    number: int
-    best: float
-    median: float
-    best_genome: Genome
-    trained: int
-    cached: int
-    failed: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a run ends with.
-
-    Attributes:
-        folder: the run's folder.
-        reason: why the search ended, in words.
-        interrupted: whether the user stopped it; then there is no winner yet.
-        winner: the network it found.
-        baselines: what it has to beat.
-        metric: what was improved.
-        trainings: networks trained by this run, baselines and final fit not counted.
-        seconds: wall-clock time of the search, all sessions together.
-    """
-
-    folder: Path
-    reason: str
-    interrupted: bool
-    winner: Winner | None
-    baselines: tuple[Baseline, ...]
-    metric: Metric
-    trainings: int
-    seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for ``--json``."""
-        winner = self.winner
-        return {
-            "run": str(self.folder),
-            "stopped": self.reason,
-            "interrupted": self.interrupted,
-            "metric": self.metric.name,
-            "winner": winner.genome.to_dict() if winner else None,
-            "search_score": winner.search_score if winner else None,
-            "validation_score": winner.validation_score if winner else None,
-            "test_score": winner.test_score if winner else None,
-            "test_scores": dict(winner.test_scores) if winner else None,
-            "parameters": winner.parameters if winner else None,
-            "baselines": [baseline.to_dict() for baseline in self.baselines],
-            "trainings": self.trainings,
-            "seconds": round(self.seconds, 3),
-        }
-
-
-class Observer:
-    """Told what happens in a run; does nothing. The terminal's observer shows it."""
-
-    def on_start(self, folder: Path, dataset: Dataset, space: SearchSpace, metric: Metric) -> None:
-        """The data are ready and the record is open."""
-
-    def on_baseline(self, baseline: Baseline) -> None:
-        """A baseline is fitted."""
-
-    def on_generation_start(self, number: int, n_candidates: int) -> None:
-        """A generation is about to be trained."""
-
-    def on_evaluation(self, evaluation: Evaluation) -> None:
-        """An evaluation is known and written down."""
-
-    def on_generation(self, summary: GenerationSummary) -> None:
-        """A generation is finished and committed."""
-
-    def on_search_end(self, reason: str) -> None:
-        """The search is over; the winner is about to be fitted."""
-
-    def on_end(self, result: RunResult) -> None:
-        """Everything is written."""
 
 
 def evolve(
@@ -198,6 +105,33 @@ def train(genome: Genome, config: RunConfig, observer: Observer | None = None) -
     space = SearchSpace.default()
     session = _Session.new(config, space, [], observer or Observer(), lambda: False)
     return session.finish([(genome, None)], "no search: one genome was given")
+
+
+def save_population(folder: Path, file: Path) -> int:
+    """Write the last population of a run to a file of genomes; how many there are.
+
+    Raises:
+        RecordError: there is no run, it has no finished generation, or the file cannot be written.
+    """
+    record = RunRecord(folder)
+    population = population_table(record)
+    genomes = {stored.genome.key: stored.genome for stored in record.evaluations()}
+    metric = record.fact("metric")["name"]
+    record.close()
+    if population.empty:
+        raise RecordError(
+            f"{folder} has no finished generation yet. Go on with it: evonet resume {folder}"
+        )
+    last = population[population["generation"] == population["generation"].max()]
+    entries = [
+        (f"rank {row.rank}", f"run {folder.name}, validation {metric} {row.score:.6g}", genomes[row.genome])
+        for row in last.itertuples()
+    ]
+    try:
+        write_genomes(file, entries)
+    except OSError as error:
+        raise RecordError(f"Cannot write {file}: {error.strerror}.") from None
+    return len(entries)
 
 
 @dataclass
@@ -267,7 +201,7 @@ class _Session:
                 f"The data at {config.data} are not what they were when {folder} was started. "
                 "Put the old data back, or start a new run."
             )
-        record.set_fact("config", config.to_dict())
+        record.set_facts({"config": config.to_dict(), "stopped": None})
         _write(folder / "config.toml", config.to_toml())
         founders = [Genome.from_dict(g, f"{folder}, founder") for g in record.fact("founders")]
         space = SearchSpace.from_dict(record.fact("space"))
@@ -288,11 +222,11 @@ class _Session:
 
     def evolve(self) -> RunResult:
         """Search, then finish."""
-        self.observer.on_start(self.record.folder, self.dataset, self.space, self.metric)
+        self.observer.on_start(self.record.folder, self.dataset, self.metric, self.config)
         self.fit_baselines()
         reason = self.search()
-        if reason is None:
-            return self.end("stopped by you", interrupted=True)
+        if reason is None or self.should_stop():
+            return self.end(None)
         self.observer.on_search_end(reason)
         ranked = _ranked(self.record, self.metric)
         return self.finish([(g, s) for g, s in ranked[:_FINALISTS]], reason)
@@ -306,6 +240,8 @@ class _Session:
             ):
                 self.observer.on_baseline(baseline)
                 baselines.append(baseline)
+                if self.should_stop():
+                    return
             self.record.set_fact("baselines", [baseline.to_dict() for baseline in baselines])
 
     def search(self) -> str | None:
@@ -399,7 +335,7 @@ class _Session:
         if not finalists:
             raise TrainingError("No training has succeeded yet, so there is no winner.")
         if not self.record.fact("baselines"):
-            self.observer.on_start(self.record.folder, self.dataset, self.space, self.metric)
+            self.observer.on_start(self.record.folder, self.dataset, self.metric, self.config)
             self.fit_baselines()
         winners = self.record.winners()
         known = winners and winners[-1]["finalists"] == [g.key for g, _ in finalists]
@@ -412,62 +348,38 @@ class _Session:
             self.record.add_winner(entry)
         return self.end(reason)
 
-    def end(self, reason: str, interrupted: bool = False) -> RunResult:
+    def end(self, reason: str | None) -> RunResult:
         """Write the tables, close the record, and say what came out."""
         record = self.record
-        record.set_fact("stopped", None if interrupted else reason)
+        record.set_fact("stopped", reason)
         history = candidates_table(record)
         if len(history):
             _saving(
                 record.folder, lambda: history.to_csv(record.folder / "history.csv", index=False)
             )
-        result = read_result(record, reason, interrupted)
+        result = read_result(record)
         record.close()
         self.observer.on_end(result)
         return result
 
 
-def read_result(record: RunRecord, reason: str, interrupted: bool = False) -> RunResult:
-    """What a record says of its run's outcome."""
-    winners = [] if interrupted else record.winners()
-    return RunResult(
-        record.folder,
-        reason,
-        interrupted,
-        Winner.from_dict(winners[-1]["winner"]) if winners else None,
-        tuple(Baseline(**baseline) for baseline in record.fact("baselines")),
-        METRICS[record.fact("metric")["name"]],
-        record.count_trainings(),
-        _Clock(record).seconds,
-    )
-
-
 class _Clock:
-    """Seconds of search, those of earlier sessions included.
-
-    Of a generation that was cut short by a kill, the seconds of its finished trainings count.
-    """
+    """Seconds of search, those of earlier sessions included."""
 
     def __init__(self, record: RunRecord) -> None:
-        generations = record.generations()
-        committed = {c.score_key for c in record.candidates()}
-        self._before = sum(g.seconds for g in generations)
-        self._carried = sum(
-            stored.evaluation.seconds
-            for stored in record.evaluations()
-            if stored.origin == "trained" and stored.score_key not in committed
-        )
+        self._committed = sum(g.seconds for g in record.generations())
+        self._carried = search_seconds(record) - self._committed
         self._started = time.monotonic()
 
     @property
     def seconds(self) -> float:
         """Seconds of search up to now."""
-        return self._before + self._carried + time.monotonic() - self._started
+        return self._committed + self._carried + time.monotonic() - self._started
 
     def lap(self) -> float:
         """Seconds of the generation that ends now; the next one starts."""
-        lap = self._carried + time.monotonic() - self._started
-        self._before, self._carried, self._started = self._before + lap, 0.0, time.monotonic()
+        lap = self.seconds - self._committed
+        self._committed, self._carried, self._started = self.seconds, 0.0, time.monotonic()
         return lap
 
 
@@ -523,9 +435,9 @@ def _refuse_hopeless(search: Search, evaluations: Any) -> None:
 
 
 def _ranked(record: RunRecord, metric: Metric) -> list[tuple[Genome, float | None]]:
-    """Every genome with a score, best first; of equal scores the one found first."""
+    """Every genome with a score, best first; of equal scores the lower validation loss."""
     usable = [stored for stored in record.evaluations() if stored.evaluation.ok]
-    usable.sort(key=lambda stored: fitness(stored.evaluation, metric), reverse=True)
+    usable.sort(key=lambda s: (-fitness(s.evaluation, metric), min(s.evaluation.validation_loss)))
     return [(stored.genome, stored.evaluation.score) for stored in usable]
 
 
@@ -564,6 +476,3 @@ def _saving(folder: Path, save: Callable[[], Any]) -> None:
 
 def _write(path: Path, text: str) -> None:
     _saving(path.parent, lambda: path.write_text(text, "utf-8"))
-
-
-__all__ = ["EvonetError", "Observer", "RunResult", "evolve", "read_result", "resume", "train"]

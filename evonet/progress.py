@@ -1,0 +1,150 @@
+"""What a run says of itself: while it runs, and when it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evonet.champion.baselines import Baseline
+from evonet.champion.winner import Winner
+from evonet.config import RunConfig
+from evonet.data.dataset import Dataset
+from evonet.evaluation import Evaluation
+from evonet.genome import Genome
+from evonet.metrics import METRICS, Metric
+from evonet.store.record import RunRecord
+
+
+@dataclass(frozen=True)
+class GenerationSummary:
+    """What a finished generation has to say.
+
+    Attributes:
+        number: from 0.
+        best: best score of the population.
+        median: median score of the population.
+        best_genome: the genome of the best score.
+        trained: candidates that were trained.
+        cached: candidates whose score was known.
+        failed: candidates whose training failed.
+        seconds: wall-clock time of the generation.
+    """
+
+    number: int
+    best: float
+    median: float
+    best_genome: Genome
+    trained: int
+    cached: int
+    failed: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run ends with.
+
+    Attributes:
+        folder: the run's folder.
+        reason: why the search ended, in words; None if it has not ended.
+        winner: the network of the last final fit; None if there was none yet.
+        baselines: what it has to beat.
+        metric: what was improved.
+        trainings: networks trained by this run, baselines and final fit not counted.
+        seconds: wall-clock time of the search, all sessions together.
+    """
+
+    folder: Path
+    reason: str | None
+    winner: Winner | None
+    baselines: tuple[Baseline, ...]
+    metric: Metric
+    trainings: int
+    seconds: float
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether there is something left to do: the run was stopped or killed."""
+        return self.reason is None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for ``--json``."""
+        winner = self.winner
+        return {
+            "run": str(self.folder),
+            "stopped": self.reason,
+            "metric": self.metric.name,
+            "winner": winner.genome.to_dict() if winner else None,
+            "search_score": winner.search_score if winner else None,
+            "validation_score": winner.validation_score if winner else None,
+            "test_score": winner.test_score if winner else None,
+            "test_scores": dict(winner.test_scores) if winner else None,
+            "parameters": winner.parameters if winner else None,
+            "baselines": [baseline.to_dict() for baseline in self.baselines],
+            "trainings": self.trainings,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+class Observer:
+    """Told what happens in a run; does nothing. The terminal's observer shows it."""
+
+    def __enter__(self) -> Observer:
+        """The session begins."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """The session is over, by whatever way."""
+
+    def on_start(self, folder: Path, dataset: Dataset, metric: Metric, config: RunConfig) -> None:
+        """The data are ready and the record is open."""
+
+    def on_baseline(self, baseline: Baseline) -> None:
+        """A baseline is fitted."""
+
+    def on_generation_start(self, number: int, n_candidates: int) -> None:
+        """A generation is about to be trained."""
+
+    def on_evaluation(self, evaluation: Evaluation) -> None:
+        """An evaluation is known and written down."""
+
+    def on_generation(self, summary: GenerationSummary) -> None:
+        """A generation is finished and committed."""
+
+    def on_stop_asked(self) -> None:
+        """The user asked to stop."""
+
+    def on_search_end(self, reason: str) -> None:
+        """The search is over; the winner is about to be fitted."""
+
+    def on_end(self, result: RunResult) -> None:
+        """Everything is written."""
+
+
+def read_result(record: RunRecord) -> RunResult:
+    """What a record says of its run's outcome so far."""
+    winners = record.winners()
+    return RunResult(
+        record.folder,
+        record.fact("stopped"),
+        Winner.from_dict(winners[-1]["winner"]) if winners else None,
+        tuple(Baseline(**baseline) for baseline in record.fact("baselines")),
+        METRICS[record.fact("metric")["name"]],
+        record.count_trainings(),
+        search_seconds(record),
+    )
+
+
+def search_seconds(record: RunRecord) -> float:
+    """Seconds of search that a record holds.
+
+    Of a generation that was cut short, the seconds of its finished trainings count.
+    """
+    committed = {c.score_key for c in record.candidates()}
+    cut_short = sum(
+        stored.evaluation.seconds
+        for stored in record.evaluations()
+        if stored.origin == "trained" and stored.score_key not in committed
+    )
+    return sum(g.seconds for g in record.generations()) + cut_short
