@@ -28,14 +28,13 @@ from evonet.evolution.selection import Member
 from evonet.evolution.stopping import StopRules
 from evonet.fitness import WORST, fitness
 from evonet.genome import Genome, SearchSpace
-from evonet.genome.space import check_admitted
 from evonet.genome.files import read_genomes, write_genomes
 from evonet.metrics import METRICS, Metric, choose_metric
 from evonet.progress import GenerationSummary, Observer, RunResult, read_result, search_seconds
 from evonet.report.tables import candidates_table, population_table
 from evonet.store.cache import ScoreCache
 from evonet.store.record import RunRecord, StoredCandidate, StoredGeneration
-from evonet.streams import training_seed
+from evonet.streams import stream, training_seed
 from evonet.toml import write_toml
 from evonet.training.evaluator import CachedEvaluator, KerasEvaluator
 from evonet.training.keras_model import choose_loss
@@ -64,8 +63,8 @@ def evolve(
     space = SearchSpace.from_file(config.space) if config.space else SearchSpace.default()
     for gene, text in config.pins:
         space = space.fix(gene, text)
-    founders = list(read_genomes(config.population)) if config.population else []
-    check_admitted(space, founders, str(config.population))
+    given = read_genomes(config.population) if config.population else ()
+    founders = [space.adopt(stream(config.seed, "sample"), genome) for genome in given]
     if Path(config.data).is_file():  # a run is resumed from any folder
         config = config.changed(data=str(Path(config.data).resolve()))
     session = _Session.new(config, space, founders, observer or Observer(), should_stop)
@@ -333,7 +332,10 @@ class _Session:
     ) -> RunResult:
         """Fit, test and save the winner, unless the record has this very one."""
         if not finalists:
-            raise TrainingError("No training has succeeded yet, so there is no winner.")
+            raise TrainingError(
+                f"The search ended ({reason}) before any training succeeded. Raise that limit: "
+                f"evonet resume {self.record.folder} --help"
+            )
         if not self.record.fact("baselines"):
             self.observer.on_start(self.record.folder, self.dataset, self.metric, self.config)
             self.fit_baselines()

@@ -103,10 +103,10 @@ def _fitted(
 
 
 def _outputs(estimator: Any, dataset: Dataset, part: Part) -> np.ndarray:
-    """A scikit-learn model's predictions as a network would give them ``(n, n_outputs)``."""
+    """A scikit-learn model's predictions as a run's model would give them ``(n, n_outputs)``."""
     target = dataset.target
     if target.task == "regression":
-        return np.asarray(estimator.predict(part.x)).reshape(-1, 1)
+        return target.truth(np.asarray(estimator.predict(part.x))).reshape(-1, 1)
     # A class that the training part lacks has no column in scikit-learn.
     full = np.zeros((len(part), len(target.classes)))
     full[:, estimator.classes_] = estimator.predict_proba(part.x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ def _load_model(folder: Path, winner: Winner, target: Target, n_inputs: int) -> 
     model = with_output(build_network(winner.genome, n_inputs, target.n_outputs), target)
     try:
         model.load_weights(folder / MODEL_FILE)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:200]
         raise RecordError(
             f"{folder / MODEL_FILE} is damaged or of another run: {reason}. "

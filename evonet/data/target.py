@@ -59,16 +59,16 @@ class Target:
         return encoded.astype(np.float64) * self.scale + self.mean
 
     def predictions(self, outputs: np.ndarray) -> np.ndarray:
-        """A network's outputs as metrics read them.
+        """A model's outputs as metrics read them.
 
         Args:
-            outputs: ``(n, n_outputs)`` probabilities, or standardised predictions.
+            outputs: ``(n, n_outputs)`` probabilities, or numbers in the target's own unit.
 
         Returns:
             ``(n, n_classes)`` probabilities, or ``(n,)`` in the target's own unit.
         """
         if self.task == "regression":
-            return outputs[:, 0].astype(np.float64) * self.scale + self.mean
+            return outputs[:, 0].astype(np.float64)
         if self.task == "binary":
             return np.concatenate([1 - outputs, outputs], axis=1)
         return outputs
@@ -121,8 +121,10 @@ def make_target(labels: pd.Series, task: Task, train_rows: np.ndarray) -> Target
         return Target(name, task, tuple(sorted({_plain(label) for label in labels}, key=_order)))
     values = labels.to_numpy(dtype=np.float64)[train_rows]
     mean, scale = float(values.mean()), float(values.std())
-    if not np.isfinite(scale) or scale <= 0:
-        raise DataError(f"Target {name!r} has the same value in every training row; nothing to learn.")
+    if scale <= 1e-14 * np.abs(values).max():  # nothing but rounding
+        raise DataError(
+            f"Target {name!r} has the same value in every training row; nothing to learn."
+        )
     return Target(name, task, mean=mean, scale=scale)
 
 

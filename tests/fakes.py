@@ -1,0 +1,71 @@
+"""Trainings that take no time, for tests of everything around them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+import evonet.run
+from evonet.champion.winner import Winner
+from evonet.evaluation import Evaluation, Request
+
+
+def fake_score(request: Request) -> float:
+    """A score from 0 to 1 that depends on genome and seed, and on nothing else."""
+    digest = hashlib.sha256(f"{request.genome.key} {request.seed}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32
+
+
+class FakeEvaluator:
+    """Scores by hash; counts what it trained; fails where it is told to."""
+
+    trained: list[str]
+    fails = staticmethod(lambda request: None)  # returns (status, reason) for a failure
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
+        for request in requests:
+            type(self).trained.append(request.genome.key)
+            status, reason = type(self).fails(request) or ("ok", "")
+            score = fake_score(request) if status == "ok" else None
+            curve = (1.0, 0.5) if status == "ok" else ()
+            yield (
+                request,
+                Evaluation(
+                    request.genome.key,
+                    request.seed,
+                    status,
+                    reason,
+                    score,
+                    2,
+                    curve,
+                    curve,
+                    7,
+                    0.01,
+                ),
+            )
+
+
+@pytest.fixture
+def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
+    """Runs that train nothing: search, record, cache and resume stay real."""
+
+    class Fake(FakeEvaluator):
+        trained: list[str] = []  # noqa: RUF012 - one list per test is the point
+
+    def crown(finalists, *_: object):
+        genome, search_score = finalists[0]
+        winner = Winner(genome, search_score, 0.5, 0.5, {"accuracy": 0.5}, 7, 2, (1.0,), (1.0,))
+        return winner, None
+
+    monkeypatch.setattr(evonet.run, "KerasEvaluator", Fake)
+    monkeypatch.setattr(evonet.run, "fit_baselines", lambda *_: iter(()))
+    monkeypatch.setattr(evonet.run, "crown", crown)
+    monkeypatch.setattr(
+        evonet.run, "save_winner", lambda folder, *_: (folder / "model.keras").touch()
+    )
+    return Fake

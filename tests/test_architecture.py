@@ -1,0 +1,106 @@
+"""The layers of ARCHITECTURE.md hold: a module imports only from layers below its own."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "evonet"
+
+
+def layers() -> dict[str, int]:
+    """Module or folder to layer, read from the table in ARCHITECTURE.md."""
+    table: dict[str, int] = {}
+    for line in (ROOT / "ARCHITECTURE.md").read_text("utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if len(cells) == 3 and cells[0].isdigit():
+            for name in cells[1].replace("`", "").split(","):
+                table[name.strip().removesuffix(".py").rstrip("/")] = int(cells[0])
+    return table
+
+
+def place(module: str) -> str:
+    """The row of the table that a module belongs to: its folder, or itself."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "evonet"
+
+
+def modules() -> list[Path]:
+    return sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+
+
+def imports(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text("utf-8"))
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import; write evonet.…"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {node.module or ""} if node.module != "evonet" else names
+    return found
+
+
+def test_every_module_has_a_place_in_the_table_and_the_table_names_nothing_else() -> None:
+    names = {
+        place("evonet." + ".".join(p.relative_to(PACKAGE).with_suffix("").parts)) for p in modules()
+    }
+    assert names == set(layers())
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_module_imports_only_from_below(path: Path) -> None:
+    table = layers()
+    own = place("evonet." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts))
+    for name in sorted(imports(path)):
+        if not name.startswith("evonet.") or place(name) == own or name == "evonet.__version__":
+            continue
+        assert table[place(name)] < table[own], (
+            f"{path.relative_to(ROOT)} (layer {table[own]}) imports {name} (layer "
+            f"{table[place(name)]}): a module imports only from layers below it."
+        )
+
+
+def test_only_selection_imports_deap() -> None:
+    users = [p.name for p in modules() if any(i.split(".")[0] == "deap" for i in imports(p))]
+    assert users == ["selection.py"]
+
+
+def test_nothing_is_ever_unpickled_or_evaluated() -> None:
+    for path in modules():
+        assert not {"pickle", "dill", "cloudpickle", "marshal", "shelve"} & imports(path), path
+        calls = {
+            n.func.id
+            for n in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+        }
+        assert not {"eval", "exec", "compile"} & calls, path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("-m", "evonet", "--help"),
+        ("-m", "evonet", "evolve", "--help"),
+        ("-m", "evonet", "list", "--results", "nowhere"),
+        ("-m", "evonet", "show", "nowhere"),
+        ("-m", "evonet", "plot", "nowhere"),
+        ("scripts/plot_fitness.py", "nowhere"),
+        ("scripts/plot_learning_curves.py", "nowhere"),
+        ("scripts/plot_population.py", "nowhere"),
+    ],
+    ids=" ".join,
+)
+def test_commands_that_do_not_train_do_not_import_tensorflow(command: tuple[str, ...]) -> None:
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", *command], capture_output=True, text=True, cwd=ROOT
+    )
+    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    assert "evonet" in imported
+    assert not {"tensorflow", "keras", "jax"} & imported

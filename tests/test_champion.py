@@ -1,0 +1,164 @@
+"""Baselines, the winner and prediction, end to end on small real runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_wine
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
+
+from evonet.champion.baselines import fit_baselines
+from evonet.champion.prediction import predict_file
+from evonet.champion.winner import crown
+from evonet.config import make_config
+from evonet.data.dataset import load_dataset
+from evonet.errors import DataError, RecordError, TrainingError
+from evonet.evaluation import Budget
+from evonet.genome import Genome, Layer
+from evonet.genome.files import read_genomes
+from evonet.metrics import choose_metric
+from evonet.progress import RunResult
+from evonet.run import train
+from evonet.store.record import RunRecord
+
+GENOME = Genome((Layer(16, "relu", 0.1),), "matched_normal", "adam", 0.01, 16)
+DIVERGES = Genome((Layer(64, "relu"),) * 4, "he_normal", "sgd", 100.0, 16)
+
+
+@pytest.fixture(scope="module")
+def wine(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunResult, Path]:
+    """A trained genome on a table with words, numbers, a boolean and missing values; the table."""
+    folder = tmp_path_factory.mktemp("wine")
+    data = load_wine(as_frame=True)
+    frame = data.data.copy()
+    frame["strong"] = frame["alcohol"] > 13
+    frame["hue"] = np.where(frame["hue"] > 1, "warm", "cold")
+    frame.loc[::7, "hue"] = None
+    frame.loc[::5, "magnesium"] = np.nan
+    frame["kind"] = np.array(["Barolo", "Grignolino", "Barbera"])[data.target]
+    table = folder / "wine.csv"
+    frame.to_csv(table, index=False)
+    settings = {"data": str(table), "target": "kind", "results": folder, "final_epochs": 40}
+    return train(GENOME, make_config({**settings, "name": "run"})), table
+
+
+def test_winner_is_saved_with_genome_and_scores(wine: tuple[RunResult, Path]) -> None:
+    result, _ = wine
+    assert result.winner is not None
+    assert read_genomes(result.folder / "best_genome.json") == (GENOME,)
+    assert (result.folder / "model.keras").is_file()
+    assert set(result.winner.test_scores) >= {"accuracy", "balanced_accuracy", "log_loss"}
+    assert result.winner.test_scores["accuracy"] == result.winner.test_score > 0.8
+
+
+def test_predictions_of_raw_rows_give_the_reported_test_score(wine: tuple[RunResult, Path]) -> None:
+    result, table = wine
+    predicted = predict_file(result.folder, table)["prediction"]
+    truth = pd.read_csv(table)["kind"]
+    record = RunRecord(result.folder)
+    config = record.fact("config")
+    record.close()
+    from evonet.data.splitting import split_rows
+
+    split = split_rows(truth, "multiclass", config["seed"], 0.2, 0.2)
+    score = accuracy_score(truth.iloc[split.test], predicted.iloc[split.test])
+    assert result.winner is not None
+    assert score == pytest.approx(result.winner.test_score)
+
+
+def test_predictions_do_not_depend_on_column_order_or_extra_columns(wine, tmp_path) -> None:
+    result, table = wine
+    frame = pd.read_csv(table)
+    shuffled = frame.drop(columns="kind")[frame.columns[-2::-1]].assign(more="x")
+    shuffled.to_csv(tmp_path / "s.csv", index=False)
+    expected = predict_file(result.folder, table, probabilities=True)
+    pd.testing.assert_frame_equal(predict_file(result.folder, tmp_path / "s.csv", True), expected)
+
+
+def test_probabilities_have_a_column_for_each_class_and_sum_to_one(wine) -> None:
+    result, table = wine
+    predicted = predict_file(result.folder, table, probabilities=True)
+    p = predicted.drop(columns="prediction")
+    assert list(p) == [f"probability of {c}" for c in ("Barbera", "Barolo", "Grignolino")]
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=3e-6)  # rounded to six digits
+    best = p.idxmax(axis=1).str.removeprefix("probability of ")
+    assert (best == predicted["prediction"]).all()
+
+
+def test_a_category_never_seen_is_predicted_all_the_same(wine, tmp_path) -> None:
+    result, table = wine
+    pd.read_csv(table).assign(hue="ultraviolet").to_csv(tmp_path / "n.csv", index=False)
+    assert len(predict_file(result.folder, tmp_path / "n.csv")) == 178
+
+
+def test_a_missing_column_is_named(wine, tmp_path) -> None:
+    result, table = wine
+    pd.read_csv(table).drop(columns="alcohol").to_csv(tmp_path / "n.csv", index=False)
+    with pytest.raises(DataError, match=r"1 of 14 columns of training are missing: 'alcohol'"):
+        predict_file(result.folder, tmp_path / "n.csv")
+
+
+def test_words_in_a_column_of_numbers_are_named_with_their_row(wine, tmp_path) -> None:
+    result, table = wine
+    frame = pd.read_csv(table).astype({"alcohol": object})
+    frame.loc[4, "alcohol"] = "strong"
+    frame.to_csv(tmp_path / "n.csv", index=False)
+    with pytest.raises(
+        DataError, match=r"Column 'alcohol' holds 'strong' in row 5; expected a numb"
+    ):
+        predict_file(result.folder, tmp_path / "n.csv")
+
+
+def test_a_damaged_model_is_named(wine, tmp_path) -> None:
+    import shutil
+
+    result, table = wine
+    shutil.copytree(result.folder, tmp_path / "run")
+    model = tmp_path / "run" / "model.keras"
+    model.write_bytes(model.read_bytes()[:2000])
+    with pytest.raises(RecordError, match=r"model\.keras is damaged or of another run"):
+        predict_file(tmp_path / "run", table)
+
+
+def test_linear_baseline_is_scikit_learns_on_the_same_rows() -> None:
+    dataset = load_dataset(make_config({"data": "breast_cancer"}))
+    metric = choose_metric("auto", dataset.target)
+    baselines = fit_baselines(dataset, metric, "binary_crossentropy", Budget(1, 1), 0)
+    majority, linear, default = baselines
+    counts = np.bincount(dataset.train.y)
+    assert majority.test_score == np.mean(dataset.test.y == counts.argmax())
+    model = LogisticRegression(max_iter=300).fit(dataset.train.x, dataset.train.y)
+    assert linear.test_score == model.score(dataset.test.x, dataset.test.y)
+    assert linear.validation_score == model.score(dataset.validation.x, dataset.validation.y)
+    assert 0 < default.test_score <= 1
+
+
+def test_a_finalist_whose_final_fit_diverges_makes_way_for_the_next() -> None:
+    dataset = load_dataset(make_config({"data": "iris"}))
+    metric = choose_metric("auto", dataset.target)
+    loss, budget = "sparse_categorical_crossentropy", Budget(3, 2)
+    winner, _ = crown([(DIVERGES, 0.9), (GENOME, 0.8)], dataset, metric, loss, budget, 0)
+    assert (winner.genome, winner.search_score) == (GENOME, 0.8)
+    with pytest.raises(TrainingError, match=r"final fit diverged for the best 1 genomes"):
+        crown([(DIVERGES, 0.9)], dataset, metric, loss, budget, 0)
+
+
+def test_regression_predicts_in_the_targets_own_unit(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 3))
+    y = 5000 + 1000 * (x @ [1.0, -2.0, 0.5])
+    table = tmp_path / "t.csv"
+    pd.DataFrame(x, columns=["a", "b", "c"]).assign(price=y).to_csv(table, index=False)
+    settings = {"data": str(table), "target": "price", "results": tmp_path, "final_epochs": 60}
+    result = train(GENOME, make_config({**settings, "metric": "rmse", "loss": "huber"}))
+    assert result.winner is not None
+    assert result.winner.test_score < 400  # the target's standard deviation is about 2,300
+    assert set(result.winner.test_scores) == {"rmse", "mae", "r2"}
+    predicted = predict_file(result.folder, table)["prediction"]
+    assert np.abs(predicted - y).mean() < 400
+    assert json.dumps(result.to_dict())

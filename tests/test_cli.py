@@ -1,0 +1,266 @@
+"""The command line: flags, output, exit codes, and one clear line for every mistake."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fakes import FakeEvaluator, fake_training
+
+from evonet.__main__ import main
+from evonet.config import RunConfig
+
+__all__ = ["fake_training"]
+
+
+@pytest.fixture
+def evonet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path):
+    """Call the command line in this process: (exit code, standard output, standard error)."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["evonet", *map(str, arguments)])
+        monkeypatch.chdir(tmp_path)
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def table(path: Path, **changes: object) -> Path:
+    """A CSV file of 60 rows with columns a (numbers), b (words) and y (two classes)."""
+    columns = {
+        "a": np.arange(60) % 7 + 0.5,
+        "b": [("red", "green", "blue")[i % 3] for i in range(60)],
+        "y": [("yes", "no")[i % 2] for i in range(60)],
+    }
+    pd.DataFrame(columns | changes).to_csv(path, index=False)
+    return path
+
+
+class TestHelp:
+    def test_every_setting_is_a_flag_of_evolve_with_its_description(
+        self, evonet, monkeypatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "300")
+        code, output, _ = evonet("evolve", "--help")
+        assert code == 0
+        for name, field in RunConfig.model_fields.items():
+            assert f"--{name.replace('_', '-')} " in output
+            assert field.description in output.replace("\n", " ")
+
+    def test_no_command_shows_help(self, evonet) -> None:
+        code, output, errors = evonet()
+        assert "evolve" in output + errors
+        assert "resume" in output + errors
+        assert code in (0, 2)
+
+
+@pytest.mark.usefixtures("fake_training")
+class TestRuns:
+    def test_evolve_json_prints_one_object_and_nothing_else(self, evonet) -> None:
+        code, output, errors = evonet("evolve", "--data", "iris", "--generations", 1, "--json")
+        assert (code, errors) == (0, "")
+        result = json.loads(output)
+        assert result["trainings"] == 16 + 12
+        assert {"run", "winner", "search_score", "validation_score", "test_score"} <= set(result)
+        assert {"baselines", "seconds"} <= set(result)
+        assert Path(result["run"]).is_dir()
+
+    def test_quiet_prints_the_folder_alone(self, evonet, tmp_path: Path) -> None:
+        code, output, _ = evonet("evolve", "--data", "iris", "--name", "r", "--quiet")
+        assert (code, output) == (0, f"{Path('results') / 'r'}\n")
+
+    def test_a_line_for_each_generation_and_no_control_codes_in_a_pipe(self, evonet) -> None:
+        _, output, _ = evonet("evolve", "--data", "iris", "--generations", 3)
+        lines = [line for line in output.splitlines() if line[:5].strip().isdigit()]
+        assert [int(line[:5]) for line in lines] == [0, 1, 2, 3]
+        assert "\x1b" not in output
+        assert "\r" not in output
+
+    def test_config_file_gives_settings_and_flags_win(self, evonet, tmp_path: Path) -> None:
+        (tmp_path / "c.toml").write_text('data = "wine"\ngenerations = 2\npopulation_size = 5\n')
+        arguments = ("--config", "c.toml", "--generations", 0, "--json")
+        code, output, _ = evonet("evolve", *arguments)
+        assert (code, json.loads(output)["trainings"]) == (0, 5)
+        assert "wine" in json.loads(output)["run"]
+
+    def test_saved_config_runs_the_same_run_again(self, evonet, tmp_path: Path) -> None:
+        evonet(
+            "evolve", "--data", "iris", "--seed", 4, "--generations", 1, "--name", "a", "--quiet"
+        )
+        config = tmp_path / "results" / "a" / "config.toml"
+        code, output, _ = evonet("evolve", "--config", config, "--name", "b", "--json")
+        assert (code, json.loads(output)["trainings"]) == (0, 0)  # all from the cache
+
+    def test_list_and_show_tell_what_was_run(self, evonet) -> None:
+        evonet("evolve", "--data", "iris", "--name", "mine", "--generations", 1, "--quiet")
+        code, output, _ = evonet("list", "--json")
+        assert code == 0
+        (row,) = json.loads(output)
+        assert (row["run"], row["state"], row["generations"], row["trainings"]) == (
+            "mine",
+            "done",
+            2,
+            28,
+        )
+        assert "mine" in evonet("list")[1]
+        code, output, _ = evonet("show", "mine")
+        assert code == 0
+        for word in ("iris", "accuracy", "validation", "test", "Winner", "done", "28 networks"):
+            assert word in output
+        assert json.loads(evonet("show", "mine", "--json")[1])["trainings"] == 28
+
+    def test_list_shows_a_damaged_run_and_goes_on(self, evonet, tmp_path: Path) -> None:
+        evonet("evolve", "--data", "iris", "--name", "good", "--generations", 0, "--quiet")
+        (tmp_path / "results" / "bad").mkdir()
+        (tmp_path / "results" / "bad" / "run.sqlite").write_bytes(b"not a database at all" * 100)
+        code, output, _ = evonet("list")
+        assert code == 0
+        assert "unreadable" in output
+        assert "good" in output
+
+    def test_save_population_and_start_from_it(self, evonet, tmp_path: Path) -> None:
+        evonet("evolve", "--data", "iris", "--name", "a", "--generations", 1, "--quiet")
+        assert evonet("save-population", "a", "p.json")[0] == 0
+        code, output, _ = evonet(
+            "evolve", "--data", "iris", "--population", "p.json", "--generations", 0, "--json"
+        )
+        assert (code, json.loads(output)["trainings"]) == (0, 0)
+
+    def test_names_that_look_like_markup_are_shown_as_they_are(
+        self, evonet, tmp_path: Path
+    ) -> None:
+        path = table(tmp_path / "d.csv", **{"[red]x[/red]": "same"})
+        code, output, _ = evonet("evolve", "--data", path, "--target", "y", "--generations", 0)
+        assert code == 0
+        assert "[red]x[/red]" in output
+
+
+MISTAKES = [
+    pytest.param(("--data", "no.csv"), 1, r"No data at no.csv: expected one of digits", id="no file"),
+    pytest.param(("--target", "z"), 1, r"no column 'z'; pass --target with one of 'a', 'b', 'y'", id="no target"),
+    pytest.param((), 1, r"needs a target: pass --target COLUMN, one of 'a', 'b', 'y'", id="target left out"),
+    pytest.param(("--target", "y", "--fix", "width=3"), 1, r"--fix: unknown gene 'width'; expected one of layers", id="unknown gene"),
+    pytest.param(("--target", "y", "--fix", "activation=rellu"), 1, r"activation=rellu: expected one of relu", id="unknown value"),
+    pytest.param(("--target", "y", "--space", "s.toml"), 1, r"s.toml: unknown gene 'depth'; expected one of", id="gene in space"),
+    pytest.param(("--target", "y", "--metric", "rmse"), 2, r"metric rmse does not fit a binary target; expected", id="metric"),
+    pytest.param(("--target", "y", "--loss", "huber"), 2, r"loss huber is for regression", id="loss"),
+    pytest.param(("--target", "y", "--population-size", "3"), 2, r"population_size .*got 3. Change --population-size", id="population"),
+    pytest.param(("--target", "y", "--elites", "16"), 2, r"elites must be below population_size \(16\), got 16", id="elites"),
+    pytest.param(("--target", "y", "--config", "nope.toml"), 2, r"Cannot read the config nope.toml", id="config"),
+    pytest.param(("--target", "y", "--population", "nope.json"), 1, r"Cannot read genomes from nope.json", id="genomes"),
+    pytest.param(("--target", "y", "--drop", "q"), 1, r"--drop 'q': t has no such column", id="drop"),
+    pytest.param(("--target", "y", "--name", "../x"), 2, r"name must be a plain folder name", id="name"),
+]  # fmt: skip
+
+
+class TestMistakes:
+    """Every line of "bad input gets one clear line and nothing is lost"."""
+
+    @staticmethod
+    def check_one_line(outcome: tuple[int, str, str], code: int, pattern: str) -> None:
+        import re
+
+        got, _, errors = outcome
+        assert got == code, errors
+        assert errors.count("\n") == 1, errors
+        assert errors.startswith("evonet: ")
+        assert re.search(pattern, errors), errors
+        assert "Traceback" not in errors
+
+    @pytest.mark.parametrize(("arguments", "code", "pattern"), MISTAKES)
+    def test_mistake_in_a_flag(self, evonet, tmp_path, arguments, code, pattern) -> None:
+        table(tmp_path / "t.csv")
+        (tmp_path / "s.toml").write_text("depth = [1]\n")
+        outcome = evonet("evolve", "--data", "t.csv", *arguments)
+        self.check_one_line(outcome, code, pattern)
+        assert not (tmp_path / "results").exists()  # refused before anything is made
+
+    @pytest.mark.parametrize(
+        ("changes", "pattern"),
+        [
+            ({"y": "yes"}, r"Target 'y' has only one value, 'yes'; nothing to learn"),
+            (
+                {"y": [None, *["yes", "no"] * 29, "no"]},
+                r"missing in 1 of 60 rows \(first in row 1\)",
+            ),
+            ({"a": [np.inf, *range(59)]}, r"Column 'a' has 1 values that are infinite"),
+            ({"a": 1, "b": "same"}, r"no column to learn from: all are empty, constant or dropped"),
+            ({"a": 1, "b": None}, r"no column to learn from: all are empty, constant or dropped"),
+        ],
+    )
+    def test_mistake_in_a_table(self, evonet, tmp_path, changes, pattern) -> None:
+        path = table(tmp_path / "t.csv", **changes)
+        self.check_one_line(evonet("evolve", "--data", path, "--target", "y"), 1, pattern)
+
+    def test_two_rows(self, evonet, tmp_path) -> None:
+        (tmp_path / "t.csv").write_text("a,y\n1,x\n2,z\n")
+        outcome = evonet("evolve", "--data", "t.csv", "--target", "y")
+        self.check_one_line(outcome, 1, r"t has 2 rows; expected at least 10")
+
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("t.csv", b""),
+            ("t.csv", b"\xff\xfe\x00\x01,\x80"),
+            ("t.csv.gz", gzip.compress(b"a,y\n" + b"1,x\n2,z\n" * 1000)[:-20]),
+            ("t.parquet", b"PAR1 and no more"),
+            ("t.feather", b"ARROW1 and no more"),
+            ("t.npz", b"PK\x03\x04 and no more"),
+            ("t.xyz", b"a,y\n1,2\n"),
+        ],
+    )
+    def test_file_that_cannot_be_read(self, evonet, tmp_path, name, content) -> None:
+        (tmp_path / name).write_bytes(content)
+        target = () if name.endswith("npz") else ("--target", "y")
+        outcome = evonet("evolve", "--data", name, *target)
+        self.check_one_line(outcome, 1, rf"{name}")
+
+    @pytest.mark.parametrize("command", ["resume", "show", "plot", "save-population"])
+    def test_run_that_does_not_exist(self, evonet, command) -> None:
+        more = ("p.json",) if command == "save-population" else ()
+        self.check_one_line(evonet(command, "nowhere", *more), 1, r"No run at .*nowhere")
+
+    @pytest.mark.parametrize("command", ["resume", "show", "plot"])
+    def test_damaged_record(self, evonet, tmp_path, command, fake_training) -> None:
+        evonet("evolve", "--data", "iris", "--name", "r", "--generations", 0, "--quiet")
+        record = tmp_path / "results" / "r" / "run.sqlite"
+        record.write_bytes(record.read_bytes()[:5000])
+        self.check_one_line(evonet(command, "r"), 1, r"run\.sqlite.*damaged")
+
+    def test_constant_and_empty_columns_are_named_and_left_out(
+        self, evonet, tmp_path, fake_training
+    ) -> None:
+        path = table(tmp_path / "t.csv", c=7, d=None)
+        code, output, _ = evonet("evolve", "--data", path, "--target", "y", "--generations", 0)
+        assert code == 0
+        assert "Left out 'd': empty" in output
+        assert "Left out 'c': constant" in output
+
+    def test_wrong_usage_exits_with_2(self, evonet) -> None:
+        assert evonet("evolve", "--no-such-flag")[0] == 2
+        assert evonet("evolve", "--generations", "many")[0] == 2
+        assert evonet("no-such-command")[0] == 2
+
+    def test_debug_shows_the_traceback(self, evonet, tmp_path) -> None:
+        from evonet.errors import DataError
+
+        with pytest.raises(DataError, match="No data at"):
+            evonet("evolve", "--data", "no.csv", "--debug")
+
+    def test_failure_of_every_training_is_one_line_with_the_reason(
+        self, evonet, fake_training: type[FakeEvaluator]
+    ) -> None:
+        fake_training.fails = staticmethod(lambda _: ("diverged", "a loss was not finite"))
+        outcome = evonet("evolve", "--data", "iris", "--quiet")
+        self.check_one_line(outcome, 1, r"All 16 trainings .* 'diverged: a loss was not finite'")

@@ -1,0 +1,128 @@
+"""Real runs, killed with SIGKILL at random moments and resumed, against a run that was not."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from test_run import history
+
+from evonet.store.record import RunRecord
+
+SCRIPT = Path(__file__).with_name("logged_evonet.py")
+SETTINGS = (
+    *("--data", "iris", "--generations", "2", "--population-size", "4", "--elites", "1"),
+    *("--epochs", "2", "--final-epochs", "2", "--seed", "3", "--fix", "units=8", "--quiet"),
+)
+
+
+def start(*arguments: str, log: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), *arguments],
+        env={**os.environ, "EVONET_TEST_LOG": str(log)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished_trainings(folder: Path) -> set[str]:
+    """ "genome seed" of every training in the record, read while another process writes it."""
+    if not (folder / "run.sqlite").is_file():
+        return set()
+    try:
+        with sqlite3.connect(folder / "run.sqlite", timeout=30) as connection:
+            rows = connection.execute(
+                "SELECT json_extract(evaluation, '$.genome_key'), json_extract(evaluation, '$.seed') "
+                "FROM evaluations"
+            ).fetchall()
+        connection.close()
+    except sqlite3.OperationalError:  # killed before the tables were made
+        return set()
+    return {f"{key} {seed}" for key, seed in rows}
+
+
+def kill_and_resume_until_done(folder: Path, log: Path, rng: random.Random, n_kills: int) -> int:
+    """Run, kill at random moments, resume; how many kills hit a run that was still going."""
+    survived = 0
+    for session in range(n_kills + 1):
+        begun = (folder / "run.sqlite").is_file() and _has_config(folder)
+        command = ("resume", str(folder), "--quiet")
+        if not begun:
+            subprocess.run(["rm", "-rf", str(folder)], check=True)
+            command = ("evolve", *SETTINGS, "--results", str(folder.parent), "--name", folder.name)
+        before, n_logged = finished_trainings(folder), len(_lines(log))
+        process = start(*command, log=log)
+        if session < n_kills:
+            wanted = len(before) + rng.randint(0, 3)
+            while process.poll() is None and len(finished_trainings(folder)) < wanted:
+                time.sleep(0.02)
+            time.sleep(rng.uniform(0, 1.0))
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                survived += 1
+        _, errors = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), errors
+        # What the record held when this session began was not trained again in it.
+        assert not before & set(_lines(log)[n_logged:])
+    return survived
+
+
+def _has_config(folder: Path) -> bool:
+    try:
+        record = RunRecord(folder)
+    except Exception:
+        return False
+    known = record.fact("config") is not None
+    record.close()
+    return known
+
+
+def _lines(log: Path) -> list[str]:
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def check_killed_runs_equal_a_whole_run(tmp_path: Path, seed: int, n_kills: int) -> None:
+    whole = start(
+        "evolve", *SETTINGS, "--results", str(tmp_path / "a"), "--name", "run", log=tmp_path / "log"
+    )
+    _, errors = whole.communicate()
+    assert whole.returncode == 0, errors
+    killed = tmp_path / "b" / "run"
+    killed.parent.mkdir()
+    survived = kill_and_resume_until_done(killed, tmp_path / "log b", random.Random(seed), n_kills)
+    assert survived > 0
+    assert history(killed) == history(tmp_path / "a" / "run")
+
+
+def test_run_killed_at_random_moments_and_resumed_equals_one_that_was_not(tmp_path: Path) -> None:
+    check_killed_runs_equal_a_whole_run(tmp_path, seed=0, n_kills=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_run_killed_ten_times_equals_one_that_was_not(tmp_path: Path, seed: int) -> None:
+    check_killed_runs_equal_a_whole_run(tmp_path, seed, n_kills=10)
+
+
+def test_ctrl_c_stops_after_the_running_network_and_keeps_everything(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    arguments = ("evolve", *SETTINGS[:-1], "--results", str(tmp_path), "--name", "run")
+    process = start(*arguments, log=tmp_path / "log")
+    while not finished_trainings(folder) and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate()
+    assert process.returncode == 130, errors
+    assert "Stopping after the running network" in output
+    assert f"evonet resume {folder}" in output
+    assert "Traceback" not in errors
+    # Everything that was started is finished and written down.
+    assert finished_trainings(folder) == set(_lines(tmp_path / "log"))

@@ -1,0 +1,281 @@
+"""The main loop, resuming and stopping, with real records and trainings that take no time."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from fakes import FakeEvaluator, fake_training
+
+from evonet.config import RunConfig, make_config
+from evonet.errors import DataError, RecordError, TrainingError
+from evonet.genome.files import read_genomes
+from evonet.progress import Observer
+from evonet.report.tables import candidates_table, generations_table
+from evonet.run import evolve, resume, save_population
+from evonet.store.database import Database
+from evonet.store.record import RunRecord
+
+__all__ = ["fake_training"]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> RunConfig:
+    return make_config(
+        {"data": "iris", "results": tmp_path, "name": "run", "population_size": 6, "elites": 2}
+        | {"generations": 6}
+    )
+
+
+def history(folder: Path) -> tuple:
+    """Everything a run decided, without the clock."""
+    record = RunRecord(folder)
+    try:
+        candidates = candidates_table(record).drop(columns="seconds").to_csv()
+        generations = [(g.number, g.population, g.stalled) for g in record.generations()]
+        return candidates, generations, [w["winner"]["genome"] for w in record.winners()]
+    finally:
+        record.close()
+
+
+class StopAfter(Observer):
+    """Asks to stop after a number of evaluations."""
+
+    def __init__(self, n: int) -> None:
+        self.left = n
+
+    def on_evaluation(self, evaluation) -> None:
+        self.left -= 1
+
+    def asked(self) -> bool:
+        return self.left <= 0
+
+
+@pytest.mark.usefixtures("fake_training")
+class TestResume:
+    @pytest.mark.parametrize("n", [0, 1, 5, 6, 7, 13])
+    def test_run_stopped_after_any_training_and_resumed_equals_one_that_was_not(
+        self, config: RunConfig, n: int
+    ) -> None:
+        whole = evolve(config.changed(name="whole", results=config.results / "a"))
+        stopper = StopAfter(n)
+        stopped = evolve(config, stopper, stopper.asked)
+        assert stopped.interrupted
+        assert stopped.winner is None
+        resumed = resume(stopped.folder)
+        assert not resumed.interrupted
+        assert history(resumed.folder) == history(whole.folder)
+
+    def test_resume_trains_nothing_that_was_trained(
+        self, config: RunConfig, fake_training: type[FakeEvaluator]
+    ) -> None:
+        stopper = StopAfter(8)
+        stopped = evolve(config, stopper, stopper.asked)
+        resume(stopped.folder)
+        assert len(fake_training.trained) == len(set(fake_training.trained)) == 6 + 6 * 4
+
+    def test_resume_without_a_cache_trains_nothing_that_the_record_holds(
+        self, config: RunConfig, fake_training: type[FakeEvaluator]
+    ) -> None:
+        stopper = StopAfter(8)
+        stopped = evolve(config, stopper, stopper.asked)
+        (config.results / "scores.sqlite").unlink()
+        resume(stopped.folder)
+        assert len(fake_training.trained) == len(set(fake_training.trained))
+
+    def test_resume_with_more_generations_equals_a_run_that_had_them_from_the_start(
+        self, config: RunConfig
+    ) -> None:
+        whole = evolve(config.changed(name="whole", results=config.results / "a"))
+        short = evolve(config.changed(generations=2))
+        longer = resume(short.folder, {"generations": 6})
+        assert history(longer.folder)[:2] == history(whole.folder)[:2]
+
+    def test_resume_of_a_finished_run_changes_nothing(
+        self, config: RunConfig, fake_training: type[FakeEvaluator]
+    ) -> None:
+        done = evolve(config)
+        before, trained = history(done.folder), len(fake_training.trained)
+        resume(done.folder)
+        assert history(done.folder) == before
+        assert len(fake_training.trained) == trained
+
+    def test_a_folder_that_was_moved_resumes(self, config: RunConfig, tmp_path: Path) -> None:
+        stopper = StopAfter(8)
+        stopped = evolve(config, stopper, stopper.asked)
+        (tmp_path / "elsewhere").mkdir()
+        moved = stopped.folder.rename(tmp_path / "elsewhere" / "run")
+        whole = evolve(config.changed(name="whole", results=tmp_path / "a"))
+        assert history(resume(moved).folder) == history(whole.folder)
+
+    def test_changed_data_are_refused(self, config: RunConfig, tmp_path: Path) -> None:
+        table = tmp_path / "t.csv"
+        rows = [f"{i % 7},{i % 3},{'ab'[i % 2]}" for i in range(60)]
+        table.write_text("\n".join(["x,z,y", *rows]))
+        stopper = StopAfter(8)
+        stopped = evolve(config.changed(data=str(table), target="y"), stopper, stopper.asked)
+        table.write_text("\n".join(["x,z,y", *rows[1:], "5,5,a"]))
+        with pytest.raises(DataError, match=r"are not what they were.*Put the old data back"):
+            resume(stopped.folder)
+
+
+@pytest.mark.usefixtures("fake_training")
+class TestStopping:
+    def test_max_trainings_is_never_exceeded_and_can_be_raised(
+        self, config: RunConfig, fake_training: type[FakeEvaluator]
+    ) -> None:
+        result = evolve(config.changed(max_trainings=9))
+        assert result.trainings == len(fake_training.trained) == 9
+        assert result.reason == "9 networks are trained"
+        assert result.winner is not None
+        more = resume(result.folder, {"max_trainings": 11})
+        assert more.trainings == 11
+
+    def test_target_score_stops_at_once(self, config: RunConfig) -> None:
+        result = evolve(config.changed(target_score=0.5))
+        assert result.reason == "the target score is reached"
+        assert result.trainings < 6
+
+    def test_patience_counts_generations_without_a_better_best(self, config: RunConfig) -> None:
+        result = evolve(config.changed(patience=2, generations=100))
+        record = RunRecord(result.folder)
+        best = generations_table(record)["best"].to_list()
+        record.close()
+        assert best[-1] == best[-3]
+        assert all(a != c for a, c in zip(best[:-3], best[2:-1], strict=True))
+
+    def test_an_exhausted_space_ends_with_a_message_and_every_genome_tried(
+        self, config: RunConfig, tmp_path: Path, fake_training: type[FakeEvaluator]
+    ) -> None:
+        space = tmp_path / "tiny.toml"
+        space.write_text(
+            'layers = [1]\nunits = [4, 8]\nactivation = ["relu"]\ndropout = [0.0]\n'
+            'initializer = ["matched_normal"]\noptimizer = ["adam"]\nlearning_rate = [0.01]\n'
+            "batch_size = [16, 32, 64]\n"
+        )
+        result = evolve(config.changed(space=space, generations=50))
+        assert result.reason == "all 6 genomes of the space are tried"
+        assert len(set(fake_training.trained)) == 6
+
+    def test_minutes_count_over_sessions(self, config: RunConfig) -> None:
+        stopper = StopAfter(8)
+        folder = evolve(config, stopper, stopper.asked).folder
+        result = resume(folder, {"max_minutes": 1e-9})
+        assert (result.reason, result.trainings) == ("1e-09 minutes are over", 8)
+        assert resume(folder, {"max_minutes": 10.0}).reason == "all 6 generations are done"
+
+    def test_a_limit_before_the_first_success_says_how_to_go_on(self, config: RunConfig) -> None:
+        with pytest.raises(TrainingError, match=r"\(1e-09 minutes are over\) before any .* resume"):
+            evolve(config.changed(max_minutes=1e-9))
+
+
+class TestFailures:
+    def test_failures_are_recorded_and_the_run_goes_on(
+        self, config: RunConfig, fake_training: type[FakeEvaluator]
+    ) -> None:
+        fake_training.fails = staticmethod(
+            lambda r: ("diverged", "a loss was not finite") if int(r.genome.key, 16) % 2 else None
+        )
+        result = evolve(config)
+        record = RunRecord(result.folder)
+        table = candidates_table(record)
+        population = [key for g in record.generations() for key, _ in g.population]
+        record.close()
+        failed = table[table["status"] == "diverged"]
+        assert 0 < len(failed) < len(table)
+        assert failed["score"].isna().all()
+        assert not set(failed["genome"]) & set(population)
+
+    def test_a_run_where_everything_fails_alike_stops_with_the_reason(
+        self, config: RunConfig, fake_training: type[FakeEvaluator]
+    ) -> None:
+        fake_training.fails = staticmethod(lambda _: ("failed", "ValueError: bad shape"))
+        with pytest.raises(TrainingError, match=r"All 6 trainings .* 'failed: ValueError: bad sha"):
+            evolve(config)
+
+
+@pytest.mark.usefixtures("fake_training")
+class TestRecord:
+    def test_a_second_run_of_the_same_seed_takes_every_score_from_the_cache(
+        self, config: RunConfig, fake_training: type[FakeEvaluator]
+    ) -> None:
+        first = evolve(config)
+        n_trained = len(fake_training.trained)
+        second = evolve(config.changed(name="second"))
+        assert len(fake_training.trained) == n_trained
+        assert second.trainings == 0
+        assert history(first.folder)[1:] == history(second.folder)[1:]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"epochs": 7},
+            {"patience_epochs": 2},
+            {"metric": "log_loss"},
+            {"class_weight": "balanced"},
+            {"validation_fraction": 0.3},
+            {"seed": 1},
+            {"data": "wine"},
+        ],
+    )
+    def test_whatever_changes_a_score_changes_its_key(
+        self, config: RunConfig, fake_training: type[FakeEvaluator], change: dict
+    ) -> None:
+        evolve(config)
+        n_trained = len(fake_training.trained)
+        changed = evolve(config.changed(name="second", **change))
+        assert changed.trainings == n_trained
+        assert len(fake_training.trained) == 2 * n_trained
+
+    def test_a_full_disk_gives_one_line_and_loses_nothing(
+        self, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        whole = evolve(config.changed(name="whole", results=config.results / "a"))
+        prepare = Database._prepare
+
+        def small(self, *arguments: object) -> None:
+            prepare(self, *arguments)
+            self._connection.execute("PRAGMA max_page_count = 12")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Database, "_prepare", small)
+            with pytest.raises(RecordError, match=r"^[^\n]*disk is full[^\n]*resume"):
+                evolve(config)
+        assert history(resume(config.results / "run").folder) == history(whole.folder)
+
+    def test_a_saved_population_starts_another_run(self, config: RunConfig, tmp_path: Path) -> None:
+        first = evolve(config)
+        file = tmp_path / "population.json"
+        assert save_population(first.folder, file) == 6
+        last = history(first.folder)[1][-1][1]
+        assert [genome.key for genome in read_genomes(file)] == [key for key, _ in last]
+        second = evolve(config.changed(name="second", population=file, seed=5, generations=0))
+        assert {key for key, _ in history(second.folder)[1][0][1]} == {key for key, _ in last}
+
+    def test_a_run_folder_that_exists_is_refused(self, config: RunConfig) -> None:
+        evolve(config)
+        with pytest.raises(RecordError, match=r"exists already\. Pass another --name, or go on"):
+            evolve(config)
+
+    def test_a_record_of_another_version_is_refused(self, config: RunConfig) -> None:
+        folder = evolve(config).folder
+        with sqlite3.connect(folder / "run.sqlite") as connection:
+            connection.execute("UPDATE format SET version = 99")
+        connection.close()
+        with pytest.raises(RecordError, match=r"of version 99; this evonet reads version 1\. Use"):
+            resume(folder)
+
+    def test_a_pinned_gene_holds_for_every_candidate_and_founder(
+        self, config: RunConfig, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "population.json"
+        save_population(evolve(config).folder, file)
+        result = evolve(
+            config.changed(name="b", population=file, fix=("learning_rate=0.002", "optimizer=adam"))
+        )
+        record = RunRecord(result.folder)
+        table = candidates_table(record)
+        record.close()
+        assert set(table["learning_rate"]) == {0.002}
+        assert set(table["optimizer"]) == {"adam"}
