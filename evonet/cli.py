@@ -9,13 +9,13 @@ from __future__ import annotations
 import inspect
 import json
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, get_args, get_origin
 
 import typer
 
-from evonet.config import RunConfig, make_config, read_config, setting_types
+from evonet.config import RunConfig, make_config, read_config, setting_panel, setting_types
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,9 +33,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 
 
 def _with_settings(
-    *panels: str, also: Iterable[str] = (), without: Iterable[str] = ()
+    *panels: str, also: Collection[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command a flag for each setting of some panels of ``RunConfig``.
+    """Give a command a flag for each setting of some panels of ``RunConfig``, and some others.
 
     The command takes them as ``**settings``: only those that the user passed.
     """
@@ -43,8 +43,8 @@ def _with_settings(
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         names = [
             name
-            for name, field in RunConfig.model_fields.items()
-            if (field.json_schema_extra["panel"] in panels or name in also) and name not in without  # type: ignore[index, call-overload]
+            for name in RunConfig.model_fields
+            if setting_panel(name) in panels or name in also
         ]
 
         def wrapper(**values: Any) -> None:
@@ -73,7 +73,7 @@ def _flag(name: str) -> inspect.Parameter:
     option = typer.Option(
         f"--{name.replace('_', '-')}",
         help=f"{field.description}{default}",
-        rich_help_panel=field.json_schema_extra["panel"],  # type: ignore[index, call-overload, arg-type]
+        rich_help_panel=setting_panel(name),
         show_default=False,
     )
     return inspect.Parameter(
@@ -123,7 +123,7 @@ def resume_command(
 
 @app.command("train")
 @_with_settings(
-    "Data", "Goal", "Record", also=("seed", "final_epochs", "patience_epochs"), without=()
+    "Data", "Goal", "Record", also=("seed", "final_epochs", "patience_epochs")
 )
 def train_command(
     *,

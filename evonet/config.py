@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from evonet.errors import ConfigError
+from evonet.errors import ConfigError, shown
 from evonet.toml import read_toml, write_toml
 
 TaskName = Literal["auto", "binary", "multiclass", "regression"]
@@ -33,6 +33,11 @@ def _setting(default: Any, panel: str, help_line: str, **bounds: Any) -> Any:
     return Field(default, description=help_line, json_schema_extra={"panel": panel}, **bounds)
 
 
+def _number(default: float | None, panel: str, help_line: str, **bounds: Any) -> Any:
+    """A setting that is a number: neither a text that spells one nor ``true``."""
+    return _setting(default, panel, help_line, strict=True, **bounds)
+
+
 class RunConfig(BaseModel):
     """Everything that decides what a run does. Frozen; every value is checked when it is made."""
 
@@ -46,13 +51,13 @@ class RunConfig(BaseModel):
     target: str | None = _setting(None, "Data", "Column to predict; needed for tables in files.")
     drop: tuple[str, ...] = _setting((), "Data", "Column to leave out; may be given several times.")
     task: TaskName = _setting("auto", "Data", "What the target is; auto infers it and says so.")
-    test_fraction: float = _setting(
+    test_fraction: float = _number(
         0.2, "Data", "Share of the rows kept for the one final test.", gt=0, lt=1
     )
-    validation_fraction: float = _setting(
+    validation_fraction: float = _number(
         0.2, "Data", "Share of the rows that scores the candidates.", gt=0, lt=1
     )
-    max_categories: int = _setting(
+    max_categories: int = _number(
         32, "Data", "Most categories of a column that get an input of their own.", ge=2, le=1000
     )
 
@@ -66,13 +71,13 @@ class RunConfig(BaseModel):
         "none", "Goal", "balanced: rare classes weigh as much as common ones."
     )
 
-    population_size: int = _setting(16, "Search", "Genomes in a generation.", ge=4, le=100_000)
-    elites: int = _setting(4, "Search", "Best genomes that live on unchanged.", ge=1)
-    tournament_size: int = _setting(3, "Search", "Genomes that compete to be a parent.", ge=1)
-    crossover_rate: float = _setting(
+    population_size: int = _number(16, "Search", "Genomes in a generation.", ge=4, le=100_000)
+    elites: int = _number(4, "Search", "Best genomes that live on unchanged.", ge=1)
+    tournament_size: int = _number(3, "Search", "Genomes that compete to be a parent.", ge=1)
+    crossover_rate: float = _number(
         0.6, "Search", "Share of the offspring that has two parents.", ge=0, le=1
     )
-    immigrants: float = _setting(
+    immigrants: float = _number(
         0.25, "Search", "Share of new random genomes once nothing improves.", ge=0, le=1
     )
     space: Path | None = _setting(None, "Search", "TOML file that changes the search space.")
@@ -80,21 +85,21 @@ class RunConfig(BaseModel):
         (), "Search", "Pin a gene, as in learning_rate=1e-3; may be given several times."
     )
     population: Path | None = _setting(None, "Search", "File of genomes to start from.")
-    seed: int = _setting(0, "Search", "Equal seeds give equal runs.", ge=0, lt=2**63)
+    seed: int = _number(0, "Search", "Equal seeds give equal runs.", ge=0, lt=2**63)
 
-    generations: int = _setting(10, "Stop", "Generations after the first.", ge=0)
-    max_trainings: int | None = _setting(None, "Stop", "Most networks to train.", ge=1)
-    max_minutes: float | None = _setting(None, "Stop", "Minutes the search may take.", gt=0)
-    patience: int | None = _setting(
+    generations: int = _number(10, "Stop", "Generations after the first.", ge=0)
+    max_trainings: int | None = _number(None, "Stop", "Most networks to train.", ge=1)
+    max_minutes: float | None = _number(None, "Stop", "Minutes the search may take.", gt=0)
+    patience: int | None = _number(
         None, "Stop", "Generations without a better network before stopping.", ge=1
     )
-    target_score: float | None = _setting(None, "Stop", "Validation score that is good enough.")
+    target_score: float | None = _number(None, "Stop", "Validation score that is good enough.")
 
-    epochs: int = _setting(20, "Training", "Most epochs for a candidate.", ge=1)
-    patience_epochs: int = _setting(
+    epochs: int = _number(20, "Training", "Most epochs for a candidate.", ge=1)
+    patience_epochs: int = _number(
         5, "Training", "Epochs without a lower validation loss before stopping.", ge=1
     )
-    final_epochs: int = _setting(100, "Training", "Most epochs for the winner.", ge=1)
+    final_epochs: int = _number(100, "Training", "Most epochs for the winner.", ge=1)
     engine: Literal["keras"] = _setting(
         "keras", "Training", "keras trains one candidate after the other."
     )
@@ -112,13 +117,16 @@ class RunConfig(BaseModel):
         if self.test_fraction + self.validation_fraction >= 1:
             raise ValueError(
                 "test_fraction and validation_fraction must leave rows to train on, got "
-                f"{self.test_fraction:g} + {self.validation_fraction:g}; pass smaller shares"
+                f"{self.test_fraction:g} + {self.validation_fraction:g}; "
+                "pass a smaller --test-fraction or --validation-fraction"
             )
         for pin in self.fix:
             if "=" not in pin:
                 raise ValueError(f"fix expects GENE=VALUE, got {pin!r}; pass --fix learning_rate=1e-3")
         if self.name is not None and (Path(self.name).name != self.name or self.name in ("", ".", "..")):
-            raise ValueError(f"name must be a plain folder name, got {self.name!r}")
+            raise ValueError(
+                f"name must be a plain folder name, got {self.name!r}; pass another --name"
+            )
         return self
 
     @property
@@ -162,7 +170,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """The settings in a TOML file, not yet checked; ConfigError where it cannot be read."""
     try:
         return read_toml(path.read_text("utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"Cannot read the config {path}: {error}.") from None
 
 
@@ -175,7 +183,13 @@ def _sentence(problem: Any) -> str:
         return f"unknown setting {name!r}; expected one of {', '.join(RunConfig.model_fields)}."
     expected = problem["msg"].removeprefix("Input ")
     flag = f"--{name.replace('_', '-')}"
-    return f"{name} {expected}, got {problem['input']!r}. Change {flag}."
+    return f"{name} {expected}, got {shown(problem['input'])}. Change {flag}."
+
+
+def setting_panel(name: str) -> str:
+    """The heading under which a setting stands in the help."""
+    extra = RunConfig.model_fields[name].json_schema_extra
+    return str(extra["panel"]) if isinstance(extra, dict) else ""
 
 
 def setting_types() -> dict[str, Any]:

@@ -86,11 +86,20 @@ class Evaluation:
         """Plain values, for JSON."""
         return asdict(self)
 
+    def to_json(self) -> str:
+        """The text under which it is stored."""
+        return json.dumps(self.to_dict())
+
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Evaluation:
         """The evaluation of a record as ``to_dict`` writes it."""
         curves = {name: tuple(record[name]) for name in ("train_loss", "validation_loss")}
         return cls(**{**record, **curves})
+
+    @classmethod
+    def from_json(cls, text: str) -> Evaluation:
+        """The evaluation of a text as ``to_json`` writes it."""
+        return cls.from_dict(json.loads(text))
 
 
 def protocol_key(**parts: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,23 @@ def search_seconds(record: RunRecord) -> float:
         if stored.origin == "trained" and stored.score_key not in committed
     )
     return sum(g.seconds for g in record.generations()) + cut_short
+
+
+class Clock:
+    """Seconds of search, those of earlier sessions included."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self._committed = sum(g.seconds for g in record.generations())
+        self._carried = search_seconds(record) - self._committed
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of search up to now."""
+        return self._committed + self._carried + time.monotonic() - self._started
+
+    def lap(self) -> float:
+        """Seconds of the generation that ends now; the next one starts."""
+        lap = self.seconds - self._committed
+        self._committed, self._carried, self._started = self.seconds, 0.0, time.monotonic()
+        return lap

@@ -9,38 +9,29 @@ Resuming is the same path on a folder that holds a record already.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from evonet.champion.baselines import Baseline, fit_baselines
-from evonet.champion.winner import MODEL_FILE, Winner, crown, save_winner
-from evonet.config import RunConfig, make_config
-from evonet.data.dataset import Dataset, load_dataset
-from evonet.errors import DataError, RecordError, TrainingError
-from evonet.evaluation import Budget, Evaluation, Request, protocol_key
-from evonet.evolution.search import Candidate, Search, SearchSettings
-from evonet.evolution.selection import Member
-from evonet.evolution.stopping import StopRules
+from evonet.champion.baselines import fit_baselines
+from evonet.champion.winner import MODEL_FILE, crown, save_winner
+from evonet.config import RunConfig
+from evonet.errors import RecordError, TrainingError
+from evonet.evaluation import Evaluation
+from evonet.evolution.search import Candidate, Search
 from evonet.fitness import WORST, fitness
 from evonet.genome import Genome, SearchSpace
 from evonet.genome.files import read_genomes, write_genomes
-from evonet.metrics import METRICS, Metric, choose_metric
-from evonet.progress import GenerationSummary, Observer, RunResult, read_result, search_seconds
-from evonet.report.tables import candidates_table, population_table
+from evonet.progress import Clock, GenerationSummary, Observer, RunResult, read_result
+from evonet.report.tables import candidates_table
+from evonet.session import Session
 from evonet.store.cache import ScoreCache
-from evonet.store.record import RunRecord, StoredCandidate, StoredGeneration
-from evonet.streams import stream, training_seed
-from evonet.toml import write_toml
-from evonet.training.evaluator import CachedEvaluator, KerasEvaluator
-from evonet.training.keras_model import choose_loss
+from evonet.store.exports import exporting
+from evonet.store.record import RunRecord, StoredCandidate, StoredEvaluation, StoredGeneration
+from evonet.streams import stream
 
-#: The final fit waits this many times longer for a lower loss than the search does. Untuned.
-_FINAL_PATIENCE = 3
 #: How many of the best genomes may stand in for a winner whose final fit diverges.
 _FINALISTS = 3
 
@@ -65,10 +56,7 @@ def evolve(
         space = space.fix(gene, text)
     given = read_genomes(config.population) if config.population else ()
     founders = [space.adopt(stream(config.seed, "sample"), genome) for genome in given]
-    if Path(config.data).is_file():  # a run is resumed from any folder
-        config = config.changed(data=str(Path(config.data).resolve()))
-    session = _Session.new(config, space, founders, observer or Observer(), should_stop)
-    return session.evolve()
+    return _evolve(Session.new(config, space, founders, observer or Observer(), should_stop))
 
 
 def resume(
@@ -89,8 +77,11 @@ def resume(
         RecordError: there is no run at ``folder``, or it cannot be read.
         DataError: the data are not what they were.
     """
-    session = _Session.stored(folder, changes or {}, observer or Observer(), should_stop)
-    return session.evolve()
+    session = Session.stored(folder, changes or {}, observer or Observer(), should_stop)
+    if session.record.fact("given"):
+        genome = Genome.from_dict(session.record.fact("given"), str(folder))
+        return _finish(session, [(genome, None)], "no search: one genome was given")
+    return _evolve(session)
 
 
 def train(genome: Genome, config: RunConfig, observer: Observer | None = None) -> RunResult:
@@ -99,11 +90,10 @@ def train(genome: Genome, config: RunConfig, observer: Observer | None = None) -
     Raises:
         EvonetError: the data cannot be learned from, or the training diverged.
     """
-    if Path(config.data).is_file():
-        config = config.changed(data=str(Path(config.data).resolve()))
     space = SearchSpace.default()
-    session = _Session.new(config, space, [], observer or Observer(), lambda: False)
-    return session.finish([(genome, None)], "no search: one genome was given")
+    session = Session.new(config, space, [], observer or Observer(), lambda: False)
+    session.record.set_facts({"given": genome.to_dict()})
+    return _finish(session, [(genome, None)], "no search: one genome was given")
 
 
 def save_population(folder: Path, file: Path) -> int:
@@ -113,314 +103,92 @@ def save_population(folder: Path, file: Path) -> int:
         RecordError: there is no run, it has no finished generation, or the file cannot be written.
     """
     record = RunRecord(folder)
-    population = population_table(record)
-    genomes = {stored.genome.key: stored.genome for stored in record.evaluations()}
-    metric = record.fact("metric")["name"]
+    generations, stored = record.generations(), record.evaluations()
     record.close()
-    if population.empty:
+    if not generations:
         raise RecordError(
             f"{folder} has no finished generation yet. Go on with it: evonet resume {folder}"
         )
-    last = population[population["generation"] == population["generation"].max()]
-    entries = [
-        (f"rank {row.rank}", f"run {folder.name}, validation {metric} {row.score:.6g}", genomes[row.genome])
-        for row in last.itertuples()
-    ]
+    last = generations[-1]
+    by_key = {s.genome.key: s for s in stored}
+    members = [by_key[key] for key, _ in last.population]
+    source = f"run {folder.name}, generation {last.number}, validation score"
     try:
-        write_genomes(file, entries)
-    except OSError as error:
-        raise RecordError(f"Cannot write {file}: {error.strerror}.") from None
-    return len(entries)
-
-
-@dataclass
-class _Session:
-    """One process's work on one run."""
-
-    record: RunRecord
-    config: RunConfig
-    dataset: Dataset
-    space: SearchSpace
-    founders: list[Genome]
-    observer: Observer
-    should_stop: Callable[[], bool]
-
-    @classmethod
-    def new(
-        cls,
-        config: RunConfig,
-        space: SearchSpace,
-        founders: list[Genome],
-        observer: Observer,
-        should_stop: Callable[[], bool],
-    ) -> _Session:
-        """Everything that can be refused is refused before the folder is made."""
-        dataset = load_dataset(config)
-        metric = choose_metric(config.metric, dataset.target)
-        choose_loss(config.loss, dataset.target)
-        record = RunRecord.new(config.results, config.name, dataset.name)
-        record.set_facts(
-            {
-                "config": config.to_dict(),
-                "space": space.to_dict(),
-                "founders": [genome.to_dict() for genome in founders],
-                "metric": {"name": metric.name, "maximise": metric.maximise},
-                "data": {
-                    "name": dataset.name,
-                    "fingerprint": dataset.fingerprint,
-                    "target": dataset.target.to_dict(),
-                    "preparation": dataset.preparation.to_dict(),
-                    "n_inputs": dataset.n_inputs,
-                    "rows": [len(p) for p in (dataset.train, dataset.validation, dataset.test)],
-                    "notes": list(dataset.notes),
-                },
-                "baselines": [],
-                "stopped": None,
-            }
-        )
-        _write(record.folder / "config.toml", config.to_toml())
-        _write(record.folder / "space.toml", write_toml(space.to_dict()))
-        return cls(record, config, dataset, space, founders, observer, should_stop)
-
-    @classmethod
-    def stored(
-        cls,
-        folder: Path,
-        changes: dict[str, Any],
-        observer: Observer,
-        should_stop: Callable[[], bool],
-    ) -> _Session:
-        record = RunRecord(folder)
-        config = make_config(record.fact("config"), str(folder)).changed(
-            **changes, results=folder.parent
-        )
-        dataset = load_dataset(config)
-        if dataset.fingerprint != record.fact("data")["fingerprint"]:
-            raise DataError(
-                f"The data at {config.data} are not what they were when {folder} was started. "
-                "Put the old data back, or start a new run."
-            )
-        record.set_facts({"config": config.to_dict(), "stopped": None})
-        _write(folder / "config.toml", config.to_toml())
-        founders = [Genome.from_dict(g, f"{folder}, founder") for g in record.fact("founders")]
-        space = SearchSpace.from_dict(record.fact("space"))
-        return cls(record, config, dataset, space, founders, observer, should_stop)
-
-    @property
-    def metric(self) -> Metric:
-        return METRICS[self.record.fact("metric")["name"]]
-
-    @property
-    def loss(self) -> str:
-        return choose_loss(self.config.loss, self.dataset.target)
-
-    @property
-    def final_budget(self) -> Budget:
-        config = self.config
-        return Budget(config.final_epochs, _FINAL_PATIENCE * config.patience_epochs)
-
-    def evolve(self) -> RunResult:
-        """Search, then finish."""
-        self.observer.on_start(self.record.folder, self.dataset, self.metric, self.config)
-        self.fit_baselines()
-        reason = self.search()
-        if reason is None or self.should_stop():
-            return self.end(None)
-        self.observer.on_search_end(reason)
-        ranked = _ranked(self.record, self.metric)
-        return self.finish([(g, s) for g, s in ranked[:_FINALISTS]], reason)
-
-    def fit_baselines(self) -> None:
-        """Fit and write down the baselines, unless the record has them."""
-        if not self.record.fact("baselines"):
-            baselines = []
-            for baseline in fit_baselines(
-                self.dataset, self.metric, self.loss, self.final_budget, self.config.seed
-            ):
-                self.observer.on_baseline(baseline)
-                baselines.append(baseline)
-                if self.should_stop():
-                    return
-            self.record.set_fact("baselines", [baseline.to_dict() for baseline in baselines])
-
-    def search(self) -> str | None:
-        """The main loop. Why it ended, or None where the user stopped it."""
-        config, metric, record = self.config, self.metric, self.record
-        cache = ScoreCache(record.folder.parent)
-        evaluator = CachedEvaluator(
-            KerasEvaluator(
-                self.dataset, metric, self.loss, Budget(config.epochs, config.patience_epochs)
-            ),
-            record,
-            cache,
-            self.protocol(),
-        )
-        rules = _stop_rules(config, metric)
-        search = _restored(self.space, config, self.founders, record)
-        clock = _Clock(record)
-        try:
-            while True:
-                if reason := rules.between_generations(search.generation, search.stalled):
-                    return reason
-                candidates = search.ask()
-                if not candidates:
-                    return f"all {len(search.seen)} genomes of the space are tried"
-                self.observer.on_generation_start(search.generation, len(candidates))
-                evaluations: dict[str, Evaluation] = {}
-                best = search.population[0].fitness if search.population else WORST
-                evaluating = evaluator.evaluate([self.request(c.genome) for c in candidates])
-                while len(evaluations) < len(candidates):
-                    if self.should_stop():
-                        return None
-                    trainings = record.count_trainings()
-                    if reason := rules.between_trainings(trainings, clock.seconds, best):
-                        return reason
-                    request, evaluation = next(evaluating)
-                    evaluations[request.genome.key] = evaluation
-                    best = max(best, fitness(evaluation, metric))
-                    self.observer.on_evaluation(evaluation)
-                told = [(c, fitness(evaluations[c.genome.key], metric)) for c in candidates]
-                search = search.tell(told)
-                _refuse_hopeless(search, evaluations.values())
-                self.commit(search, candidates, evaluator, clock)
-        finally:
-            cache.close()
-
-    def request(self, genome: Genome) -> Request:
-        """The training the search asks for."""
-        return Request(genome, training_seed(self.config.seed, genome.key))
-
-    def protocol(self) -> str:
-        """The key of everything besides genome and seed that a score depends on."""
-        config = self.config
-        return protocol_key(
-            data=self.dataset.fingerprint,
-            prepared=self.dataset.protocol,
-            metric=self.metric.name,
-            loss=self.loss,
-            budget=[config.epochs, config.patience_epochs],
-            engine=config.engine,
-        )
-
-    def commit(
-        self,
-        search: Search,
-        candidates: Sequence[Candidate],
-        evaluator: CachedEvaluator,
-        clock: _Clock,
-    ) -> None:
-        """Write down the generation that ``search`` was just told, and tell the observer."""
-        number = search.generation - 1
-        keys = [evaluator.key(self.request(c.genome)) for c in candidates]
-        generation = StoredGeneration(
-            number,
-            tuple((member.genome.key, member.fitness) for member in search.population),
-            search.stalled,
-            clock.lap(),
-        )
-        self.record.commit_generation(
-            generation,
+        write_genomes(
+            file,
             [
-                StoredCandidate(number, slot, c.genome.key, key, c.operator, c.parents)
-                for slot, (c, key) in enumerate(zip(candidates, keys, strict=True))
+                (f"rank {rank}", f"{source} {m.evaluation.score:.6g}", m.genome)
+                for rank, m in enumerate(members)
             ],
         )
-        self.observer.on_generation(_summary(search, generation, keys, self.record, self.metric))
-
-    def finish(
-        self, finalists: Sequence[tuple[Genome, float | None]], reason: str
-    ) -> RunResult:
-        """Fit, test and save the winner, unless the record has this very one."""
-        if not finalists:
-            raise TrainingError(
-                f"The search ended ({reason}) before any training succeeded. Raise that limit: "
-                f"evonet resume {self.record.folder} --help"
-            )
-        if not self.record.fact("baselines"):
-            self.observer.on_start(self.record.folder, self.dataset, self.metric, self.config)
-            self.fit_baselines()
-        winners = self.record.winners()
-        known = winners and winners[-1]["finalists"] == [g.key for g, _ in finalists]
-        if not known or not (self.record.folder / MODEL_FILE).is_file():
-            winner, model = crown(
-                finalists, self.dataset, self.metric, self.loss, self.final_budget, self.config.seed
-            )
-            _saving(self.record.folder, lambda: save_winner(self.record.folder, winner, model))
-            entry = {"winner": winner.to_dict(), "finalists": [g.key for g, _ in finalists]}
-            self.record.add_winner(entry)
-        return self.end(reason)
-
-    def end(self, reason: str | None) -> RunResult:
-        """Write the tables, close the record, and say what came out."""
-        record = self.record
-        record.set_fact("stopped", reason)
-        history = candidates_table(record)
-        if len(history):
-            _saving(
-                record.folder, lambda: history.to_csv(record.folder / "history.csv", index=False)
-            )
-        result = read_result(record)
-        record.close()
-        self.observer.on_end(result)
-        return result
+    except OSError as error:
+        raise RecordError(f"Cannot write {file}: {error.strerror}.") from None
+    return len(members)
 
 
-class _Clock:
-    """Seconds of search, those of earlier sessions included."""
-
-    def __init__(self, record: RunRecord) -> None:
-        self._committed = sum(g.seconds for g in record.generations())
-        self._carried = search_seconds(record) - self._committed
-        self._started = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of search up to now."""
-        return self._committed + self._carried + time.monotonic() - self._started
-
-    def lap(self) -> float:
-        """Seconds of the generation that ends now; the next one starts."""
-        lap = self.seconds - self._committed
-        self._committed, self._carried, self._started = self.seconds, 0.0, time.monotonic()
-        return lap
+def _evolve(session: Session) -> RunResult:
+    """Search, then finish."""
+    _start(session)
+    reason = _search(session)
+    if reason is None or session.should_stop():
+        return _end(session, None)
+    session.observer.on_search_end(reason)
+    return _finish(session, _ranked(session)[:_FINALISTS], reason)
 
 
-def _restored(
-    space: SearchSpace, config: RunConfig, founders: Sequence[Genome], record: RunRecord
-) -> Search:
-    """The search as the record left it; a new one where it holds no generation."""
-    settings = SearchSettings(
-        config.population_size,
-        config.elites,
-        config.tournament_size,
-        config.crossover_rate,
-        config.immigrants,
+def _start(session: Session) -> None:
+    """Say what is about to happen; fit the baselines, unless the record has them."""
+    session.observer.on_start(
+        session.record.folder, session.dataset, session.metric, session.config
     )
-    search = Search(space, settings, config.seed, tuple(founders))
-    generations = record.generations()
-    if not generations:
-        return search
-    genomes = {stored.genome.key: stored.genome for stored in record.evaluations()}
-    last = generations[-1]
-    return replace(
-        search,
-        generation=last.number + 1,
-        population=tuple(Member(genomes[key], value) for key, value in last.population),
-        seen=frozenset(c.genome_key for c in record.candidates()),
-        stalled=last.stalled,
-    )
+    if session.record.fact("baselines"):
+        return
+    baselines = []
+    for baseline in fit_baselines(
+        session.dataset, session.metric, session.loss, session.final_budget, session.config.seed
+    ):
+        session.observer.on_baseline(baseline)
+        baselines.append(baseline.to_dict())
+        if session.should_stop():
+            return
+    session.record.set_facts({"baselines": baselines})
 
 
-def _stop_rules(config: RunConfig, metric: Metric) -> StopRules:
-    target = config.target_score
-    if target is not None and not metric.maximise:
-        target = -target
-    return StopRules(
-        config.generations, config.max_trainings, config.max_minutes, config.patience, target
-    )
+def _search(session: Session) -> str | None:
+    """The main loop. Why it ended, or None where the user stopped it."""
+    record, metric, rules = session.record, session.metric, session.stop_rules
+    search, clock, cache = session.search(), Clock(record), ScoreCache(record.folder.parent)
+    evaluator = session.evaluator(cache)
+    try:
+        while (over := rules.between_generations(search.generation, search.stalled)) is None:
+            candidates = search.ask()
+            if not candidates:
+                return f"all {len(search.seen)} genomes of the space are tried"
+            session.observer.on_generation_start(search.generation, len(candidates))
+            evaluations: dict[str, Evaluation] = {}
+            best = search.population[0].fitness if search.population else WORST
+            evaluating = evaluator.evaluate([session.request(c.genome) for c in candidates])
+            while len(evaluations) < len(candidates):
+                if session.should_stop():
+                    return None
+                trained = record.count_trainings()
+                if over := rules.between_trainings(trained, clock.seconds, best):
+                    return over
+                _, evaluation = next(evaluating)
+                evaluations[evaluation.genome_key] = evaluation
+                best = max(best, fitness(evaluation, metric))
+                session.observer.on_evaluation(evaluation)
+            fitnesses = [fitness(evaluations[c.genome.key], metric) for c in candidates]
+            search = search.tell(zip(candidates, fitnesses, strict=True))
+            _refuse_hopeless(search, evaluations.values())
+            keys = [evaluator.key(session.request(c.genome)) for c in candidates]
+            _commit(session, search, candidates, keys, clock.lap())
+        return over
+    finally:
+        cache.close()
 
 
-def _refuse_hopeless(search: Search, evaluations: Any) -> None:
+def _refuse_hopeless(search: Search, evaluations: Iterable[Evaluation]) -> None:
     """Stop with the reason where no training has ever succeeded.
 
     Raises:
@@ -428,53 +196,100 @@ def _refuse_hopeless(search: Search, evaluations: Any) -> None:
     """
     if search.population:
         return
-    failed = [e for e in evaluations if not e.ok]
-    (reason, count), *_ = Counter(f"{e.status}: {e.reason}" for e in failed).most_common()
+    reasons = Counter(f"{e.status}: {e.reason}" for e in evaluations)
+    (reason, count), *_ = reasons.most_common()
     raise TrainingError(
-        f"All {len(failed)} trainings of the first generation failed, {count} of them with "
+        f"All {sum(reasons.values())} trainings of the first generation failed, {count} of them with "
         f"'{reason}'. Change the search space (lower learning rates, smaller layers) or the data."
     )
 
 
-def _ranked(record: RunRecord, metric: Metric) -> list[tuple[Genome, float | None]]:
-    """Every genome with a score, best first; of equal scores the lower validation loss."""
-    usable = [stored for stored in record.evaluations() if stored.evaluation.ok]
-    usable.sort(key=lambda s: (-fitness(s.evaluation, metric), min(s.evaluation.validation_loss)))
-    return [(stored.genome, stored.evaluation.score) for stored in usable]
-
-
-def _summary(
+def _commit(
+    session: Session,
     search: Search,
-    generation: StoredGeneration,
-    keys: Sequence[str],
-    record: RunRecord,
-    metric: Metric,
-) -> GenerationSummary:
-    sign = 1 if metric.maximise else -1
-    wanted = set(keys)
-    stored = [s for s in record.evaluations() if s.score_key in wanted]
-    return GenerationSummary(
-        number=generation.number,
-        best=sign * search.population[0].fitness,
-        median=sign * median(member.fitness for member in search.population),
-        best_genome=search.population[0].genome,
-        trained=sum(s.origin == "trained" for s in stored),
-        cached=sum(s.origin == "cached" for s in stored),
-        failed=sum(not s.evaluation.ok for s in stored),
-        seconds=generation.seconds,
+    candidates: Sequence[Candidate],
+    score_keys: Sequence[str],
+    seconds: float,
+) -> None:
+    """Write down the generation that ``search`` was just told, and tell the observer."""
+    number = search.generation - 1
+    population = tuple((member.genome.key, member.fitness) for member in search.population)
+    session.record.commit_generation(
+        StoredGeneration(number, population, search.stalled, seconds),
+        [
+            StoredCandidate(number, slot, c.genome.key, key, c.operator, c.parents)
+            for slot, (c, key) in enumerate(zip(candidates, score_keys, strict=True))
+        ],
+    )
+    sign = 1 if session.metric.maximise else -1
+    stored = [session.record.evaluation(key) for key in score_keys]
+    known = [s for s in stored if s is not None]
+    session.observer.on_generation(
+        GenerationSummary(
+            number=number,
+            best=sign * search.population[0].fitness,
+            median=sign * median(member.fitness for member in search.population),
+            best_genome=search.population[0].genome,
+            trained=sum(s.origin == "trained" for s in known),
+            cached=sum(s.origin == "cached" for s in known),
+            failed=sum(not s.evaluation.ok for s in known),
+            seconds=seconds,
+        )
     )
 
 
-def _saving(folder: Path, save: Callable[[], Any]) -> None:
-    """Write files for people; a disk that is full becomes an error that says how to go on."""
-    try:
-        save()
-    except OSError as error:
-        raise RecordError(
-            f"Cannot write into {folder}: {error.strerror or error}. The record is kept: free some "
-            f"space, then go on with evonet resume {folder}"
-        ) from None
+def _ranked(session: Session) -> list[tuple[Genome, float | None]]:
+    """Every genome with a score, best first; of equal scores the lower validation loss."""
+
+    def rank(stored: StoredEvaluation) -> tuple[float, float]:
+        evaluation = stored.evaluation
+        return -fitness(evaluation, session.metric), min(evaluation.validation_loss)
+
+    usable = [stored for stored in session.record.evaluations() if stored.evaluation.ok]
+    return [(stored.genome, stored.evaluation.score) for stored in sorted(usable, key=rank)]
 
 
-def _write(path: Path, text: str) -> None:
-    _saving(path.parent, lambda: path.write_text(text, "utf-8"))
+def _finish(
+    session: Session, finalists: Sequence[tuple[Genome, float | None]], reason: str
+) -> RunResult:
+    """Fit, test and save the winner, unless the record has this very one."""
+    record = session.record
+    if not finalists:
+        raise TrainingError(
+            f"The search ended ({reason}) before any training succeeded. Raise that limit: "
+            f"evonet resume {record.folder} --help"
+        )
+    if not record.fact("baselines"):
+        _start(session)
+    contest = {
+        "finalists": [genome.key for genome, _ in finalists],
+        "budget": [session.final_budget.epochs, session.final_budget.patience_epochs],
+    }
+    winners = record.winners()
+    if not (winners and winners[-1]["contest"] == contest and (record.folder / MODEL_FILE).is_file()):
+        winner, model = crown(
+            finalists,
+            session.dataset,
+            session.metric,
+            session.loss,
+            session.final_budget,
+            session.config.seed,
+        )
+        with exporting(record.folder):
+            save_winner(record.folder, winner, model)
+        record.add_winner({"winner": winner.to_dict(), "contest": contest})
+    return _end(session, reason)
+
+
+def _end(session: Session, reason: str | None) -> RunResult:
+    """Write the tables, close the record, and say what came out."""
+    record = session.record
+    record.set_facts({"stopped": reason})
+    history = candidates_table(record)
+    if len(history):
+        with exporting(record.folder):
+            history.to_csv(record.folder / "history.csv", index=False)
+    result = read_result(record)
+    record.close()
+    session.observer.on_end(result)
+    return result

@@ -270,7 +270,7 @@ def _verdict(winner: Winner, result: RunResult) -> tuple[str, str]:
 
 def runs_table(results: Path) -> list[dict[str, Any]]:
     """One row per run of a results folder; a run that cannot be read says why."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for folder in run_folders(results):
         try:
             record = RunRecord(folder)

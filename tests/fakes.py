@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 import evonet.run
+import evonet.session
 from evonet.champion.winner import Winner
 from evonet.evaluation import Evaluation, Request
 
@@ -62,7 +63,7 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
         winner = Winner(genome, search_score, 0.5, 0.5, {"accuracy": 0.5}, 7, 2, (1.0,), (1.0,))
         return winner, None
 
-    monkeypatch.setattr(evonet.run, "KerasEvaluator", Fake)
+    monkeypatch.setattr(evonet.session, "KerasEvaluator", Fake)
     monkeypatch.setattr(evonet.run, "fit_baselines", lambda *_: iter(()))
     monkeypatch.setattr(evonet.run, "crown", crown)
     monkeypatch.setattr(

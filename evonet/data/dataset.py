@@ -13,6 +13,7 @@ from evonet.data.preparation import VERSION, Preparation, fit_preparation
 from evonet.data.sources import Features, RawData, read_source
 from evonet.data.splitting import Split, split_rows
 from evonet.data.target import Target, make_target
+from evonet.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def load_dataset(config: RunConfig) -> Dataset:
 
     Raises:
         DataError: the data cannot be read, or cannot be learned from.
+        ConfigError: balanced classes are asked for and there are none.
     """
     raw = read_source(config.data, config.target)
     task, how = check_labels(raw, config.task)
@@ -81,14 +83,20 @@ def load_dataset(config: RunConfig) -> Dataset:
     preparation, identifiers = fit_preparation(
         _rows(raw.features, split.train), config.max_categories
     )
-    parts = [_part(raw, rows, target, preparation) for rows in (split.train, split.validation, split.test)]
-    if config.class_weight == "balanced" and task != "regression":
-        parts = _balanced(parts, n_classes=len(target.classes))
+    parts = [
+        _part(raw, rows, target, preparation)
+        for rows in (split.train, split.validation, split.test)
+    ]
+    if config.class_weight == "balanced":
+        parts = _balanced(parts, target)
+    train, validation, test = parts
     return Dataset(
         raw.name,
         target,
         preparation,
-        *parts,
+        train,
+        validation,
+        test,
         fingerprint=raw.fingerprint(),
         notes=(how, *_split_notes(split, task), *left_out, *identifiers),
         protocol={
@@ -110,13 +118,15 @@ def _part(raw: RawData, rows: np.ndarray, target: Target, preparation: Preparati
     return Part(x, target.encode(raw.labels.iloc[rows]))
 
 
-def _balanced(parts: list[Part], n_classes: int) -> list[Part]:
+def _balanced(parts: list[Part], target: Target) -> list[Part]:
     """The parts with every class weighing the same in the training part (King & Zeng 2001).
 
     The same weights serve the validation loss, which decides when training stops.
     """
-    counts = np.bincount(parts[0].y, minlength=n_classes)
-    weights = len(parts[0].y) / (n_classes * np.maximum(counts, 1))
+    if target.task == "regression":
+        raise ConfigError("class_weight balanced is for classes, the task is regression.")
+    counts = np.bincount(parts[0].y, minlength=len(target.classes))
+    weights = len(parts[0].y) / (len(counts) * np.maximum(counts, 1))
     return [replace(part, weight=weights[part.y].astype(np.float32)) for part in parts]
 
 

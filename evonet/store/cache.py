@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from evonet.evaluation import Evaluation
@@ -22,14 +21,16 @@ class ScoreCache:
 
     def get(self, key: str) -> Evaluation | None:
         """The evaluation kept under a key, or None."""
-        rows = self._database.execute("SELECT evaluation FROM scores WHERE key = ?", (key,))
-        return Evaluation.from_dict(json.loads(rows[0][0])) if rows else None
+        found = self._database.read(
+            Evaluation.from_json, "SELECT evaluation FROM scores WHERE key = ?", (key,)
+        )
+        return found[0] if found else None
 
     def put(self, key: str, evaluation: Evaluation) -> None:
         """Keep an evaluation; on return it is on disk."""
         with self._database.transaction():
             self._database.execute(
-                "INSERT OR REPLACE INTO scores VALUES (?, ?)", (key, json.dumps(evaluation.to_dict()))
+                "INSERT OR REPLACE INTO scores VALUES (?, ?)", (key, evaluation.to_json())
             )
 
     def close(self) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
-from evonet.errors import RecordError
+from evonet.errors import GenomeError, RecordError
+
+T = TypeVar("T")
+#: How SQLite speaks of a file that has lost its form.
+_SIGNS_OF_DAMAGE = ("malformed", "not a database", "unsupported", "no such", "decode")
+_DAMAGED = "The file is damaged. Restore it from a copy, or move it away and start anew"
 
 
 class Database:
@@ -37,13 +43,9 @@ class Database:
 
     def _prepare(self, kind: str, version: int, schema: str, create: bool) -> None:
         with self._errors():
-            tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if not tables and create:
-                with self.transaction():
-                    for statement in schema.split(";"):
-                        self._connection.execute(statement)
-                    self._connection.execute("CREATE TABLE format (kind TEXT, version INTEGER)")
-                    self._connection.execute("INSERT INTO format VALUES (?, ?)", (kind, version))
+            if create:
+                with self.transaction():  # two processes may come at once: one of them makes it
+                    self._make(kind, version, schema)
             try:
                 found = self._connection.execute("SELECT kind, version FROM format").fetchone()
             except sqlite3.OperationalError as error:
@@ -58,17 +60,26 @@ class Database:
                 "Use the evonet that wrote it, or start a new run."
             )
 
+    def _make(self, kind: str, version: int, schema: str) -> None:
+        """Fill a file that has no tables yet."""
+        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if not tables:
+            for statement in schema.split(";"):
+                self._connection.execute(statement)
+            self._connection.execute("CREATE TABLE format (kind TEXT, version INTEGER)")
+            self._connection.execute("INSERT INTO format VALUES (?, ?)", (kind, version))
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.DatabaseError as error:
-            reason = str(error)
-            if "full" in reason:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())
+            if any(sign in reason for sign in _SIGNS_OF_DAMAGE):
+                advice = _DAMAGED
+            elif "is full" in reason:
                 advice = "The disk is full. What was committed is kept: free some space, then resume"
-            elif "malformed" in reason or "not a database" in reason:
-                advice = "The file is damaged. Restore it from a copy, or start a new run"
-            elif "locked" in reason:
+            elif "locked" in reason or "constraint" in reason:
                 advice = "Another process is writing to it. Wait for it to end"
             else:
                 advice = "Check that its folder exists and can be written"
@@ -91,6 +102,18 @@ class Database:
         """Run one statement; its rows."""
         with self._errors():
             return self._connection.execute(statement, values).fetchall()
+
+    def read(self, make: Callable[..., T], statement: str, values: tuple = ()) -> list[T]:
+        """What ``make`` makes of the columns of each row.
+
+        Raises:
+            RecordError: it can make nothing of them, so the file is damaged.
+        """
+        rows = self.execute(statement, values)
+        try:
+            return [make(*row) for row in rows]
+        except (ValueError, LookupError, TypeError, GenomeError) as error:
+            raise RecordError(f"{self.path}: a row makes no sense ({error}). {_DAMAGED}.") from error
 
     def close(self) -> None:
         """Close the file."""

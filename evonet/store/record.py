@@ -17,7 +17,7 @@ under way: its finished trainings are in ``evaluations``, and the generation is 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -103,50 +103,45 @@ class StoredGeneration:
 class RunRecord:
     """The record of one run, open for reading and writing."""
 
-    def __init__(self, folder: Path, create: bool = False) -> None:
+    def __init__(self, folder: Path) -> None:
         """Open the record in a run's folder.
 
         Raises:
             RecordError: there is none, it is damaged, or it is of another version.
         """
         self.folder = folder
-        if not create and not (folder / FILE).is_file():
+        if not (folder / FILE).is_file():
             raise RecordError(
                 f"No run at {folder}: expected a folder with a {FILE}. `evonet list` names the runs."
             )
-        self._database = Database(folder / FILE, "run record", VERSION, _SCHEMA, create)
+        self._database = Database(folder / FILE, "run record", VERSION, _SCHEMA, create=False)
 
     @classmethod
-    def new(cls, results: Path, name: str | None, data_name: str) -> RunRecord:
-        """A new run's folder with an empty record.
+    def new(
+        cls, results: Path, name: str | None, data_name: str, facts: dict[str, Any]
+    ) -> RunRecord:
+        """A new run's folder with a record that holds its first facts.
+
+        The record appears whole: a folder whose making was cut short is no run yet, and is
+        taken again by a run of the same name.
 
         Args:
             results: the folder that holds the runs; made where it is missing.
             name: the new folder's name; data and time where it is None.
             data_name: what the name starts with where ``name`` is None.
+            facts: what is true of the run from its start.
 
         Raises:
             RecordError: a run of that name exists, or the folder cannot be made.
         """
-        stem = name or f"{data_name}-{datetime.now():%Y%m%d-%H%M%S}"
-        try:
-            results.mkdir(parents=True, exist_ok=True)
-            for attempt in range(1, 1000):
-                folder = results / (stem if attempt == 1 else f"{stem}-{attempt}")
-                try:
-                    folder.mkdir()
-                    return cls(folder, create=True)
-                except FileExistsError:
-                    if name is not None:
-                        raise
-        except FileExistsError:
-            raise RecordError(
-                f"{results / stem} exists already. Pass another --name, or go on with it: "
-                f"evonet resume {results / stem}"
-            ) from None
-        except OSError as error:
-            raise RecordError(f"Cannot make a run in {results}: {error.strerror}.") from None
-        raise RecordError(f"Cannot find a free name for a run {stem} in {results}.")
+        folder = _new_folder(results, name, data_name)
+        unfinished = folder / f"{FILE}.new"
+        unfinished.unlink(missing_ok=True)
+        database = Database(unfinished, "run record", VERSION, _SCHEMA, create=True)
+        _write_facts(database, facts)
+        database.close()
+        unfinished.rename(folder / FILE)
+        return cls(folder)
 
     def close(self) -> None:
         """Close the file."""
@@ -154,26 +149,16 @@ class RunRecord:
 
     # Facts
 
-    def set_fact(self, name: str, value: Any) -> None:
-        """Write down something that is true of the whole run, as JSON."""
-        with self._database.transaction():
-            self._set_fact(name, value)
-
     def set_facts(self, facts: dict[str, Any]) -> None:
-        """Write down several facts in one transaction."""
-        with self._database.transaction():
-            for name, value in facts.items():
-                self._set_fact(name, value)
-
-    def _set_fact(self, name: str, value: Any) -> None:
-        self._database.execute(
-            "INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value))
-        )
+        """Write down what is true of the whole run, as JSON, in one transaction."""
+        _write_facts(self._database, facts)
 
     def fact(self, name: str) -> Any:
         """A fact, or None where it was never written."""
-        rows = self._database.execute("SELECT value FROM facts WHERE name = ?", (name,))
-        return self._json(rows[0][0]) if rows else None
+        found = self._database.read(
+            json.loads, "SELECT value FROM facts WHERE name = ?", (name,)
+        )
+        return found[0] if found else None
 
     # Evaluations
 
@@ -186,31 +171,25 @@ class RunRecord:
                     stored.score_key,
                     stored.origin,
                     stored.genome.to_json(),
-                    json.dumps(stored.evaluation.to_dict()),
+                    stored.evaluation.to_json(),
                 ),
             )
 
-    def evaluation(self, score_key: str) -> Evaluation | None:
+    def evaluation(self, score_key: str) -> StoredEvaluation | None:
         """The evaluation under a score key, or None."""
-        rows = self._database.execute(
-            "SELECT evaluation FROM evaluations WHERE score_key = ?", (score_key,)
+        found = self._database.read(
+            _stored_evaluation,
+            "SELECT score_key, origin, genome, evaluation FROM evaluations WHERE score_key = ?",
+            (score_key,),
         )
-        return Evaluation.from_dict(self._json(rows[0][0])) if rows else None
+        return found[0] if found else None
 
     def evaluations(self) -> list[StoredEvaluation]:
         """All evaluations, in the order in which they were written."""
-        rows = self._database.execute(
-            "SELECT score_key, origin, genome, evaluation FROM evaluations ORDER BY position"
+        return self._database.read(
+            _stored_evaluation,
+            "SELECT score_key, origin, genome, evaluation FROM evaluations ORDER BY position",
         )
-        return [
-            StoredEvaluation(
-                key,
-                origin,
-                Genome.from_dict(self._json(genome), str(self._database.path)),
-                Evaluation.from_dict(self._json(evaluation)),
-            )
-            for key, origin, genome, evaluation in rows
-        ]
 
     def count_trainings(self) -> int:
         """Trainings this run did itself, failed ones included."""
@@ -241,18 +220,18 @@ class RunRecord:
 
     def generations(self) -> list[StoredGeneration]:
         """All finished generations, the first one first."""
-        rows = self._database.execute(
-            "SELECT number, population, stalled, seconds FROM generations ORDER BY number"
+        return self._database.read(
+            _stored_generation,
+            "SELECT number, population, stalled, seconds FROM generations ORDER BY number",
         )
-        return [
-            StoredGeneration(number, _pairs(self._json(population)), stalled, seconds)
-            for number, population, stalled, seconds in rows
-        ]
 
     def candidates(self) -> list[StoredCandidate]:
         """All candidates of finished generations, by generation and slot."""
-        rows = self._database.execute("SELECT * FROM candidates ORDER BY generation, slot")
-        return [StoredCandidate(*row[:5], tuple(self._json(row[5]))) for row in rows]
+        return self._database.read(
+            _stored_candidate,
+            "SELECT generation, slot, genome_key, score_key, operator, parents FROM candidates "
+            "ORDER BY generation, slot",
+        )
 
     # Winners
 
@@ -263,21 +242,62 @@ class RunRecord:
 
     def winners(self) -> list[dict[str, Any]]:
         """All final fits, the last one last."""
-        rows = self._database.execute("SELECT winner FROM winners ORDER BY number")
-        return [self._json(row[0]) for row in rows]
-
-    def _json(self, text: str) -> Any:
-        try:
-            return json.loads(text)
-        except ValueError:
-            raise RecordError(
-                f"{self._database.path} is damaged: it holds text that is not JSON. "
-                "Restore it from a copy, or start a new run."
-            ) from None
+        return self._database.read(json.loads, "SELECT winner FROM winners ORDER BY number")
 
 
-def _pairs(population: Sequence[Sequence[Any]]) -> tuple[tuple[str, float], ...]:
-    return tuple((str(key), float(value)) for key, value in population)
+def _write_facts(database: Database, facts: dict[str, Any]) -> None:
+    with database.transaction():
+        for name, value in facts.items():
+            database.execute(
+                "INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value))
+            )
+
+
+def _stored_evaluation(
+    score_key: str, origin: Origin, genome: str, evaluation: str
+) -> StoredEvaluation:
+    return StoredEvaluation(
+        score_key, origin, Genome.from_dict(json.loads(genome)), Evaluation.from_json(evaluation)
+    )
+
+
+def _stored_generation(
+    number: int, population: str, stalled: int, seconds: float
+) -> StoredGeneration:
+    pairs = tuple((str(key), float(value)) for key, value in json.loads(population))
+    return StoredGeneration(number, pairs, stalled, seconds)
+
+
+def _stored_candidate(
+    generation: int, slot: int, genome_key: str, score_key: str, operator: str, parents: str
+) -> StoredCandidate:
+    return StoredCandidate(
+        generation, slot, genome_key, score_key, operator, tuple(json.loads(parents))
+    )
+
+
+def _new_folder(results: Path, name: str | None, data_name: str) -> Path:
+    """A folder that holds no run yet, made where it is missing."""
+    stem = name or f"{data_name}-{datetime.now():%Y%m%d-%H%M%S}"
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        for attempt in range(1, 1000):
+            folder = results / (stem if attempt == 1 else f"{stem}-{attempt}")
+            try:
+                folder.mkdir()
+                return folder
+            except FileExistsError:
+                if name is None:
+                    continue
+                if (folder / FILE).exists() or not folder.is_dir():
+                    raise RecordError(
+                        f"{folder} exists already. Pass another --name, or go on with it: "
+                        f"evonet resume {folder}"
+                    ) from None
+                return folder
+    except OSError as error:
+        raise RecordError(f"Cannot make a run in {results}: {error.strerror}.") from None
+    raise RecordError(f"Cannot find a free name for a run {stem} in {results}.")
 
 
 def list_runs(results: Path) -> list[Path]:

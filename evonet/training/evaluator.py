@@ -122,7 +122,8 @@ class CachedEvaluator:
         unknown = []
         for request in requests:
             key = self.key(request)
-            known = self.record.evaluation(key)
+            stored = self.record.evaluation(key)
+            known = stored.evaluation if stored else None
             if known is None and (known := self.cache.get(key)) is not None:
                 self.record.add_evaluation(StoredEvaluation(key, "cached", request.genome, known))
             if known is None:

@@ -1,0 +1,192 @@
+"""One process's work on one run: its record, its data, and all that follows from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from evonet.config import RunConfig, make_config
+from evonet.data.dataset import Dataset, load_dataset
+from evonet.errors import DataError
+from evonet.evaluation import Budget, Request, protocol_key
+from evonet.evolution.search import Search, SearchSettings
+from evonet.evolution.selection import Member
+from evonet.evolution.stopping import StopRules
+from evonet.genome import Genome, SearchSpace
+from evonet.metrics import Metric, choose_metric
+from evonet.progress import Observer
+from evonet.store.cache import ScoreCache
+from evonet.store.exports import exporting
+from evonet.store.record import RunRecord
+from evonet.streams import training_seed
+from evonet.toml import write_toml
+from evonet.training.evaluator import CachedEvaluator, KerasEvaluator
+from evonet.training.keras_model import choose_loss
+
+#: The final fit waits this many times longer for a lower loss than the search does. Untuned.
+_FINAL_PATIENCE = 3
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the main loop works with.
+
+    Attributes:
+        record: the run's record, open.
+        config: the run's settings.
+        dataset: the data as networks see them.
+        space: where genomes come from.
+        founders: genomes the first generation starts with.
+        observer: told what happens.
+        should_stop: asked after every training; True ends the session with everything kept.
+    """
+
+    record: RunRecord
+    config: RunConfig
+    dataset: Dataset
+    space: SearchSpace
+    founders: Sequence[Genome]
+    observer: Observer
+    should_stop: Callable[[], bool]
+
+    @classmethod
+    def new(
+        cls,
+        config: RunConfig,
+        space: SearchSpace,
+        founders: Sequence[Genome],
+        observer: Observer,
+        should_stop: Callable[[], bool],
+    ) -> Session:
+        """Start a run. Everything that can be refused is refused before its folder is made."""
+        if Path(config.data).is_file():  # a run is resumed from any folder
+            config = config.changed(data=str(Path(config.data).resolve()))
+        dataset = load_dataset(config)
+        metric = choose_metric(config.metric, dataset.target)
+        choose_loss(config.loss, dataset.target)
+        facts = {
+            "config": config.to_dict(),
+            "space": space.to_dict(),
+            "founders": [genome.to_dict() for genome in founders],
+            "metric": {"name": metric.name, "maximise": metric.maximise},
+            "data": {
+                "name": dataset.name,
+                "fingerprint": dataset.fingerprint,
+                "target": dataset.target.to_dict(),
+                "preparation": dataset.preparation.to_dict(),
+                "n_inputs": dataset.n_inputs,
+                "rows": [len(p) for p in (dataset.train, dataset.validation, dataset.test)],
+                "notes": list(dataset.notes),
+            },
+            "baselines": [],
+            "stopped": None,
+        }
+        record = RunRecord.new(config.results, config.name, dataset.name, facts)
+        with exporting(record.folder):
+            (record.folder / "config.toml").write_text(config.to_toml(), "utf-8")
+            (record.folder / "space.toml").write_text(write_toml(space.to_dict()), "utf-8")
+        return cls(record, config, dataset, space, founders, observer, should_stop)
+
+    @classmethod
+    def stored(
+        cls,
+        folder: Path,
+        changes: dict[str, Any],
+        observer: Observer,
+        should_stop: Callable[[], bool],
+    ) -> Session:
+        """Take up a run where its record ends, with some settings changed."""
+        record = RunRecord(folder)
+        config = make_config(record.fact("config"), str(folder))
+        config = config.changed(**changes, results=folder.parent)
+        dataset = load_dataset(config)
+        if dataset.fingerprint != record.fact("data")["fingerprint"]:
+            raise DataError(
+                f"The data at {config.data} are not what they were when {folder} was started. "
+                "Put the old data back, or start a new run."
+            )
+        record.set_facts({"config": config.to_dict(), "stopped": None})
+        with exporting(folder):
+            (folder / "config.toml").write_text(config.to_toml(), "utf-8")
+        founders = [Genome.from_dict(g, f"{folder}, founder") for g in record.fact("founders")]
+        space = SearchSpace.from_dict(record.fact("space"))
+        return cls(record, config, dataset, space, founders, observer, should_stop)
+
+    @cached_property
+    def metric(self) -> Metric:
+        """What the run improves."""
+        return choose_metric(self.config.metric, self.dataset.target)
+
+    @cached_property
+    def loss(self) -> str:
+        """What networks are trained on, as Keras names it."""
+        return choose_loss(self.config.loss, self.dataset.target)
+
+    @property
+    def search_budget(self) -> Budget:
+        """How long a candidate may train."""
+        return Budget(self.config.epochs, self.config.patience_epochs)
+
+    @property
+    def final_budget(self) -> Budget:
+        """How long the winner, and the default network it is held against, may train."""
+        return Budget(self.config.final_epochs, _FINAL_PATIENCE * self.config.patience_epochs)
+
+    @property
+    def stop_rules(self) -> StopRules:
+        """The limits of the search."""
+        config, target = self.config, self.config.target_score
+        if target is not None and not self.metric.maximise:
+            target = -target
+        return StopRules(
+            config.generations, config.max_trainings, config.max_minutes, config.patience, target
+        )
+
+    @cached_property
+    def protocol(self) -> str:
+        """The key of everything besides genome and seed that a score depends on."""
+        config = self.config
+        return protocol_key(
+            data=self.dataset.fingerprint,
+            prepared=self.dataset.protocol,
+            metric=self.metric.name,
+            loss=self.loss,
+            budget=[config.epochs, config.patience_epochs],
+            engine=config.engine,
+        )
+
+    def request(self, genome: Genome) -> Request:
+        """The training the search asks for."""
+        return Request(genome, training_seed(self.config.seed, genome.key))
+
+    def evaluator(self, cache: ScoreCache) -> CachedEvaluator:
+        """The engine that trains candidates, behind the record and the score cache."""
+        engine = KerasEvaluator(self.dataset, self.metric, self.loss, self.search_budget)
+        return CachedEvaluator(engine, self.record, cache, self.protocol)
+
+    def search(self) -> Search:
+        """The search as the record left it; a new one where it holds no generation."""
+        config = self.config
+        settings = SearchSettings(
+            config.population_size,
+            config.elites,
+            config.tournament_size,
+            config.crossover_rate,
+            config.immigrants,
+        )
+        search = Search(self.space, settings, config.seed, tuple(self.founders))
+        generations = self.record.generations()
+        if not generations:
+            return search
+        genomes = {stored.genome.key: stored.genome for stored in self.record.evaluations()}
+        last = generations[-1]
+        return replace(
+            search,
+            generation=last.number + 1,
+            population=tuple(Member(genomes[key], value) for key, value in last.population),
+            seen=frozenset(c.genome_key for c in self.record.candidates()),
+            stalled=last.stalled,
+        )
