@@ -52,6 +52,7 @@ class RunResult:
         winner: the network of the last final fit; None if there was none yet.
         baselines: what it has to beat.
         metric: what was improved.
+        n_test: rows of the test part.
         trainings: networks trained by this run, baselines and final fit not counted.
         seconds: wall-clock time of the search, all sessions together.
     """
@@ -61,6 +62,7 @@ class RunResult:
     winner: Winner | None
     baselines: tuple[Baseline, ...]
     metric: Metric
+    n_test: int
     trainings: int
     seconds: float
 
@@ -80,6 +82,7 @@ class RunResult:
             "search_score": winner.search_score if winner else None,
             "validation_score": winner.validation_score if winner else None,
             "test_score": winner.test_score if winner else None,
+            "test_rows": self.n_test,
             "test_scores": dict(winner.test_scores) if winner else None,
             "parameters": winner.parameters if winner else None,
             "baselines": [baseline.to_dict() for baseline in self.baselines],
@@ -132,6 +135,7 @@ def read_result(record: RunRecord) -> RunResult:
         Winner.from_dict(winners[-1]["winner"]) if winners else None,
         tuple(Baseline(**baseline) for baseline in record.fact("baselines")),
         METRICS[record.fact("metric")["name"]],
+        record.fact("data")["rows"][2],
         record.count_trainings(),
         search_seconds(record),
     )

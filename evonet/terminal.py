@@ -238,6 +238,7 @@ def _result_lines(result: RunResult) -> list[tuple[str, str]]:
     lines += [
         ("The test rows took part in no choice: the test score is the one to report.", ""),
         _verdict(winner, result),
+        *_noise(winner, result),
         ("", ""),
         (f"Files     {result.folder}: model.keras, best_genome.json, history.csv, config.toml", ""),
         (f"Next      evonet predict {result.folder} FILE    predict new rows", ""),
@@ -266,6 +267,16 @@ def _verdict(winner: Winner, result: RunResult) -> tuple[str, str]:
         "Search longer, or use the linear model.",
         "yellow",
     )
+
+
+def _noise(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
+    """How far chance moves an accuracy: twice the standard error of a proportion."""
+    if result.metric.name != "accuracy" or not result.n_test:
+        return []
+    p = winner.test_score
+    half_width = 1.96 * math.sqrt(p * (1 - p) / result.n_test)
+    line = f"With {result.n_test} test rows, chance alone moves an accuracy by about {half_width:.3f}."
+    return [(line, "")]
 
 
 def runs_table(results: Path) -> list[dict[str, Any]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from evonet.genome import Genome
-from evonet.genome.genes import LAYER_GENES, NETWORK_GENES
+from evonet.genome.genes import KINDS, LAYER_GENES, NETWORK_GENES
 from evonet.store.record import RunRecord, StoredEvaluation
 
 
@@ -17,14 +19,15 @@ def gene_columns(genome: Genome) -> dict[str, Any]:
 
     Returns:
         ``layers`` (how many), the network genes, and for each layer gene the values of all
-        layers in one text, such as ``units`` "64 32"; numbers also as their mean.
+        layers in one text, such as ``units`` "64 32"; numbers also as their mean, which is NaN
+        where there are no layers.
     """
     columns: dict[str, Any] = {"layers": len(genome.layers)}
     for name in LAYER_GENES:
         values = [getattr(layer, name) for layer in genome.layers]
         columns[name] = " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
-        if values and not isinstance(values[0], str):
-            columns[f"mean_{name}"] = float(np.mean(values))
+        if KINDS[name].ordered:
+            columns[f"mean_{name}"] = float(np.mean(values)) if values else math.nan
     columns.update({name: getattr(genome, name) for name in NETWORK_GENES})
     return columns
 
@@ -87,8 +90,8 @@ def population_table(record: RunRecord) -> pd.DataFrame:
 def generations_table(record: RunRecord) -> pd.DataFrame:
     """One row per finished generation.
 
-    Columns: generation, best, median, worst (scores of the population), trained, cached, failed
-    (candidates), seconds.
+    Columns: generation, best, median, worst, lower_quartile, upper_quartile (scores of the
+    population), trained, cached, failed (candidates), seconds.
     """
     population, candidates = population_table(record), candidates_table(record)
     minimised = record.fact("metric")["maximise"] is False
@@ -102,6 +105,8 @@ def generations_table(record: RunRecord) -> pd.DataFrame:
                 "best": scores.min() if minimised else scores.max(),
                 "median": scores.median(),
                 "worst": scores.max() if minimised else scores.min(),
+                "lower_quartile": scores.quantile(0.25),
+                "upper_quartile": scores.quantile(0.75),
                 "trained": int((asked["origin"] == "trained").sum()),
                 "cached": int((asked["origin"] == "cached").sum()),
                 "failed": int((asked["status"] != "ok").sum()),
@@ -111,28 +116,47 @@ def generations_table(record: RunRecord) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def baselines_table(record: RunRecord) -> pd.DataFrame:
+    """One row per baseline; none where the run ended before they were fitted.
+
+    Columns: name, description, validation_score, test_score.
+    """
+    columns = ["name", "description", "validation_score", "test_score"]
+    return pd.DataFrame(record.fact("baselines") or [], columns=columns)
+
+
 def curves_table(record: RunRecord, n_best: int = 5) -> pd.DataFrame:
     """Learning curves of the best trainings, and of the winner's final fit.
 
-    Columns: network (rank and genome in words), epoch (from 1), part (training or validation),
-    loss.
+    Columns: network ("rank 1" is the best, the last one "winner, final fit"), genome (in words),
+    score (on the validation part), epoch (from 1), part (training or validation), loss.
     """
     maximise = record.fact("metric")["maximise"]
     usable = [stored for stored in record.evaluations() if stored.evaluation.score is not None]
     usable.sort(key=lambda s: s.evaluation.score or 0.0, reverse=maximise)
-    rows = []
-
-    def add(network: str, train: Any, validation: Any) -> None:
-        for part, losses in (("training", train), ("validation", validation)):
-            rows.extend(
-                {"network": network, "epoch": i + 1, "part": part, "loss": loss}
-                for i, loss in enumerate(losses)
-            )
-
+    rows: list[dict[str, Any]] = []
     for rank, stored in enumerate(usable[:n_best], start=1):
-        evaluation = stored.evaluation
-        add(f"{rank}. {stored.genome}", evaluation.train_loss, evaluation.validation_loss)
+        e = stored.evaluation
+        losses = {"training": e.train_loss, "validation": e.validation_loss}
+        rows.extend(_curve_rows(f"rank {rank}", stored.genome, e.score, losses))
     if winners := record.winners():
         winner = winners[-1]["winner"]
-        add("winner, final fit", winner["train_loss"], winner["validation_loss"])
-    return pd.DataFrame(rows)
+        genome = Genome.from_dict(winner["genome"], "Winner of the run")
+        losses = {"training": winner["train_loss"], "validation": winner["validation_loss"]}
+        rows.extend(_curve_rows("winner, final fit", genome, winner["validation_score"], losses))
+    return pd.DataFrame(rows, columns=["network", "genome", "score", "epoch", "part", "loss"])
+
+
+def _curve_rows(
+    network: str, genome: Genome, score: float | None, losses: Mapping[str, Sequence[float]]
+) -> Iterator[dict[str, Any]]:
+    for part, curve in losses.items():
+        for epoch, loss in enumerate(curve, start=1):
+            yield {
+                "network": network,
+                "genome": str(genome),
+                "score": score,
+                "epoch": epoch,
+                "part": part,
+                "loss": loss,
+            }

@@ -1,0 +1,200 @@
+"""The figures of a run by name, and how they become files. Seaborn comes when one is drawn."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from evonet.errors import EvonetError, RecordError
+from evonet.report.tables import (
+    baselines_table,
+    curves_table,
+    generations_table,
+    population_table,
+)
+from evonet.store.record import RunRecord
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DPI = 150
+#: Losses of regression, as ``--loss`` names them, in words.
+_LOSSES = {
+    "mse": "mean squared error, standardised target",
+    "mae": "mean absolute error, standardised target",
+    "huber": "Huber loss, standardised target",
+}
+
+
+def fitness_figure(record: RunRecord) -> Figure:
+    """Best, median and spread of the population over the generations, against the baselines."""
+    from evonet.report.plots import plot_fitness
+
+    _refuse_unfinished(record)
+    generations = generations_table(record)
+    figure = _new_figure(9, 5)
+    metric = record.fact("metric")
+    plot_fitness(
+        generations, baselines_table(record), figure.subplots(), metric["name"], metric["maximise"]
+    )
+    candidates = int(generations[["trained", "cached"]].sum().sum())
+    failed = int(generations["failed"].sum())
+    return _signed(
+        figure,
+        record,
+        f"{candidates:,} candidates, {failed or 'none'} failed. The best of many scores flatters: "
+        "judge the winner by its test score.",
+    )
+
+
+def learning_curves_figure(record: RunRecord) -> Figure:
+    """Losses by epoch of the best networks and of the winner's final fit."""
+    from evonet.report.plots import grid_shape, plot_learning_curves
+
+    if not record.winners():  # one training without a search has nothing else to show
+        _refuse_unfinished(record)
+    curves = curves_table(record)
+    rows, columns = grid_shape(curves["network"].nunique())
+    figure = _new_figure(max(4.2 * columns, 8), 3.7 * rows + 0.8)
+    plot_learning_curves(curves, figure, record.fact("metric")["name"], _loss_words(record))
+    return _signed(figure, record)
+
+
+def population_figure(record: RunRecord) -> Figure:
+    """The genes of the population over the generations."""
+    from evonet.report.plots import plot_population
+
+    _refuse_unfinished(record)
+    figure = _new_figure(13, 10)
+    plot_population(population_table(record), figure)
+    return _signed(
+        figure,
+        record,
+        "In the maps darker is more, from 0 to 100 %; beside them, shares in the last generation.",
+    )
+
+
+#: To add a figure: add its function here; ``scripts/plot_NAME.py`` is one call of ``main``.
+FIGURES: Mapping[str, Callable[[RunRecord], Figure]] = MappingProxyType(
+    {
+        "fitness": fitness_figure,
+        "learning_curves": learning_curves_figure,
+        "population": population_figure,
+    }
+)
+
+
+def save_figures(folder: Path, names: Iterable[str], output: Path | None = None) -> list[Path]:
+    """Draw figures of a run and write each as NAME.png and NAME.svg.
+
+    A run without a search has learning curves and no more; what else is asked for is left out.
+
+    Args:
+        folder: the run's folder.
+        names: of ``FIGURES``.
+        output: where to write; ``figures`` in the run's folder where it is None.
+
+    Returns:
+        The written files.
+
+    Raises:
+        RecordError: there is no run, it has nothing to draw yet, or the files cannot be written.
+    """
+    from evonet.report.look import style
+
+    names, output = list(names), output or folder / "figures"
+    record = RunRecord(folder)
+    try:
+        if len(names) > 1 and record.winners() and not record.generations():
+            names = [name for name in names if name == "learning_curves"] or names
+        with style():
+            return [path for n in names for path in _saved(FIGURES[n](record), output, n)]
+    finally:
+        record.close()
+
+
+def main(name: str, arguments: Sequence[str] | None = None) -> int:
+    """One figure from the command line: the whole of ``scripts/plot_NAME.py``.
+
+    Args:
+        name: of ``FIGURES``.
+        arguments: those of the command line where it is None.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(description=FIGURES[name].__doc__)
+    parser.add_argument("run", type=Path, metavar="RUN", help="Folder of the run.")
+    parser.add_argument("--output", type=Path, help="Where to write; RUN/figures if left out.")
+    parser.add_argument("--debug", action="store_true", help="Show where an error comes from.")
+    options = parser.parse_args(arguments)
+    try:
+        for path in save_figures(options.run, [name], options.output):
+            print(path)
+    except EvonetError as error:
+        if options.debug:
+            raise
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _refuse_unfinished(record: RunRecord) -> None:
+    """RecordError where there is no finished generation to draw."""
+    if record.generations():
+        return
+    if record.winners():
+        raise RecordError(
+            f"{record.folder} is one training without a search; all it has to draw are its "
+            "learning_curves."
+        )
+    raise RecordError(
+        f"{record.folder} has no finished generation yet, so there is nothing to draw. "
+        f"Wait for the first one, or go on with the run: evonet resume {record.folder}"
+    )
+
+
+def _new_figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _signed(figure: Figure, record: RunRecord, note: str = "") -> Figure:
+    """The figure with the run's name, and a note, in small letters at its foot."""
+    from evonet.report.look import GREY, plain
+
+    lines = [f"evonet run {plain(record.folder.resolve().name)}", note]
+    text = "\n".join(line for line in lines if line)
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=9, color=GREY)
+    return figure
+
+
+def _loss_words(record: RunRecord) -> str:
+    """What the networks were trained on, in words."""
+    task = record.fact("data")["target"]["task"]
+    loss = record.fact("config")["loss"]
+    if task != "regression":
+        return "cross-entropy"
+    return _LOSSES["mse" if loss == "auto" else loss]
+
+
+def _saved(figure: Figure, output: Path, name: str) -> list[Path]:
+    paths = [output / f"{name}.png", output / f"{name}.svg"]
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            # A run's name may have letters that the font lacks; they become boxes.
+            warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+            figure.savefig(paths[0], dpi=_DPI)
+            figure.savefig(paths[1], dpi=2 * _DPI, metadata={"Date": None})  # dpi of its maps
+    except OSError as error:
+        raise RecordError(
+            f"Cannot write figures into {output}: {error.strerror or error}. Pass another --output."
+        ) from None
+    return paths

@@ -1,0 +1,223 @@
+"""How all pictures look: colours, fonts, words, titles, and labels that do not overlap.
+
+Colours are those of Okabe & Ito 2008, "Color Universal Design" (https://jfly.uni-koeln.de/color/),
+which colour-blind readers tell apart; line style, marker or place always says the same again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import seaborn as sns
+from matplotlib import rc_context
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+BLUE, ORANGE, GREEN, PURPLE, INK, GREY = (
+    "#0072B2",
+    "#D55E00",
+    "#00795A",  # Okabe & Ito's green, darker so that text in it can be read
+    "#A34E7E",  # their purple, darker for the same reason
+    "#222222",
+    "#666666",
+)
+_METRIC_WORDS = {
+    "balanced_accuracy": "balanced accuracy",
+    "f1_macro": "macro F1",
+    "log_loss": "log loss",
+    "roc_auc": "ROC AUC",
+    "rmse": "RMSE",
+    "mae": "mean absolute error",
+    "r2": "R²",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Fonts and lines of all pictures; figures are made and saved inside."""
+    settings = {
+        **sns.axes_style("ticks"),
+        "figure.facecolor": "white",
+        "font.family": ["sans-serif"],
+        "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same letters everywhere
+        "font.size": 10,
+        "axes.labelsize": 10,
+        "axes.titlesize": 11,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.edgecolor": GREY,
+        "axes.labelcolor": INK,
+        "axes.formatter.useoffset": False,
+        "text.color": INK,
+        "xtick.labelsize": 9,
+        "ytick.labelsize": 9,
+        "xtick.color": GREY,
+        "ytick.color": GREY,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "legend.fontsize": 9,
+        "legend.frameon": False,
+        "grid.color": "#E4E4E4",
+        "grid.linewidth": 0.8,
+        "text.usetex": False,
+        "svg.hashsalt": "evonet",  # equal pictures are equal files
+    }
+    with rc_context(settings):
+        yield
+
+
+def plain(text: object, width: int = 80) -> str:
+    """Any text as matplotlib shows it letter by letter: one line, no formulas, at most ``width``.
+
+    Example:
+        >>> print(plain("cost in $ or $$"), plain("abcdefgh", 5))
+        cost in \\$ or \\$\\$ ab…gh
+    """
+    line = " ".join(str(text).split())
+    if len(line) > width:
+        half = (width - 1) // 2
+        line = f"{line[: width - 1 - half]}…{line[-half:]}"
+    return line.replace("$", r"\$")
+
+
+def metric_words(metric_name: str) -> str:
+    """A metric as it stands in a sentence: "macro F1" for "f1_macro"."""
+    return _METRIC_WORDS.get(metric_name, metric_name.replace("_", " "))
+
+
+def number(value: float) -> str:
+    """A score or a gene for people: four digits, thousands apart.
+
+    Example:
+        >>> number(0.97222), number(1.0), number(54.3210), number(1234.6), number(0.0001)
+        ('0.9722', '1.000', '54.32', '1,235', '0.0001000')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}".rstrip(".")
+
+
+@dataclass(frozen=True)
+class Label:
+    """The name of a line, at its right end.
+
+    Attributes:
+        value: the line's last value.
+        text: what to write.
+        colour: the line's colour.
+        bold: whether it is the one to look at.
+    """
+
+    value: float
+    text: str
+    colour: str
+    bold: bool = False
+
+
+def label_right(axes: Axes, labels: Sequence[Label]) -> None:
+    """Name lines to the right of the axes, moved apart where names would overlap.
+
+    Args:
+        axes: with its final limits.
+        labels: of lines in any order. A value beyond an edge stands at that edge with an arrow,
+            a value that is not finite at the lower edge.
+    """
+    low, high = axes.get_ylim()
+    height = axes.bbox.height / axes.figure.dpi * 72  # points
+    ascending = sorted(labels, key=lambda label: (math.isfinite(label.value), label.value))
+    places = np.nan_to_num([(label.value - low) / (high - low) for label in ascending])
+    wanted = np.clip(places, 0.03, 0.97).tolist()
+    for label, place in zip(ascending, apart(wanted, step=17 / height), strict=True):
+        inside = low <= label.value <= high
+        text = label.text
+        line = {"arrowstyle": "-", "color": label.colour, "linewidth": 0.6, "relpos": (0, 0.5)}
+        if not inside and math.isfinite(label.value):
+            text = f"{'↓' if label.value < low else '↑'} {text}, off the scale"
+        axes.annotate(
+            text,
+            xy=(1, label.value),
+            xycoords=("axes fraction", "data"),
+            xytext=(1.04, place),
+            textcoords="axes fraction",
+            va="center",
+            color=label.colour,
+            weight="bold" if label.bold else "normal",
+            arrowprops=line if inside else None,
+            annotation_clip=False,
+        )
+
+
+def apart(places: Sequence[float], step: float) -> list[float]:
+    """Ascending places, moved to stand ``step`` apart, and from 0 to 1 where that fits.
+
+    Example:
+        >>> apart([0.5, 0.5, 0.9], 0.25)
+        [0.375, 0.625, 0.9]
+    """
+    groups: list[tuple[float, int]] = []  # centre and size of places that touch
+    for place in places:
+        groups.append((place, 1))
+        while len(groups) > 1:
+            (a, n), (b, m) = groups[-2:]
+            if b - a >= step * (n + m) / 2:
+                break
+            groups[-2:] = [((a * n + b * m) / (n + m), n + m)]
+    result = [centre + step * (i - (n - 1) / 2) for centre, n in groups for i in range(n)]
+    for i in range(len(result)):
+        result[i] = max(result[i], i * step)
+    for i in range(len(result)):
+        result[-1 - i] = min(result[-1 - i], 1 - i * step)
+    return result
+
+
+def title(axes: Axes, heading: str, lines: Sequence[str] = ()) -> None:
+    """A heading and smaller lines under it, above the axes."""
+    axes.set_title(heading, pad=8 + 12.5 * len(lines))
+    below = axes.annotate(
+        "\n".join(lines),
+        xy=(0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 6),
+        textcoords="offset points",
+        va="bottom",
+        fontsize=9,
+        color=GREY,
+        linespacing=1.25,
+    )
+    below.set_in_layout(False)  # the heading's pad has its height; its width moves nothing
+
+
+def legend(figure: Figure, heading: str, handles: Sequence[Artist]) -> None:
+    """A heading for a figure of several axes, and its legend under it, above the axes."""
+    figure.legend(
+        handles=handles,
+        loc="outside upper left",
+        ncols=len(handles),
+        title=heading,
+        title_fontproperties={"size": 12, "weight": "bold"},
+        alignment="left",
+    )
+
+
+def finish(axes: Axes, x_label: str, n_ticks: int = 6) -> None:
+    """Whole numbers on the x axis, light lines for reading the y axis, no box."""
+    axes.set_xlabel(x_label)
+    axes.xaxis.set_major_locator(MaxNLocator(n_ticks, integer=True, min_n_ticks=1))
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    sns.despine(ax=axes)
+
+
+def log_axis(axes: Axes, low: float, high: float, base: int = 10) -> None:
+    """A logarithmic y axis for values from ``low`` to ``high``, with plain numbers at it."""
+    axes.set_yscale("log", base=base)
+    steps = (1.0, 2.0, 5.0) if base == 10 and high <= 1000 * low else (1.0,)
+    axes.yaxis.set_major_locator(LogLocator(base, subs=steps))
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}")
+    )
+    axes.yaxis.set_minor_formatter(NullFormatter())
