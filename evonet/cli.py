@@ -42,9 +42,7 @@ def _with_settings(
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         names = [
-            name
-            for name in RunConfig.model_fields
-            if setting_panel(name) in panels or name in also
+            name for name in RunConfig.model_fields if setting_panel(name) in panels or name in also
         ]
 
         def wrapper(**values: Any) -> None:
@@ -80,7 +78,7 @@ def _flag(name: str) -> inspect.Parameter:
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[Optional[kind], option],  # noqa: UP007, UP045 - `kind` is a variable
+        annotation=Annotated[Optional[kind], option],  # noqa: UP045 - `kind` is a variable
     )
 
 
@@ -122,9 +120,7 @@ def resume_command(
 
 
 @app.command("train")
-@_with_settings(
-    "Data", "Goal", "Record", also=("seed", "final_epochs", "patience_epochs")
-)
+@_with_settings("Data", "Goal", "Record", also=("seed", "final_epochs", "patience_epochs"))
 def train_command(
     *,
     genome: Annotated[Path, typer.Argument(help="File of genomes, such as best_genome.json.")],
@@ -213,7 +209,9 @@ def save_population_command(
     from evonet.run import save_population
 
     n_saved = save_population(_folder(run, results), file)
-    typer.echo(f"Wrote {n_saved} genomes to {file}. Start from them: evonet evolve --population {file}")
+    typer.echo(
+        f"Wrote {n_saved} genomes to {file}. Start from them: evonet evolve --population {file}"
+    )
 
 
 @app.command("plot")

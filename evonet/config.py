@@ -46,7 +46,8 @@ class RunConfig(BaseModel):
     data: str = _setting(
         "digits",
         "Data",
-        "digits, iris, wine, breast_cancer, diabetes, circles; or a CSV, TSV, Parquet, Feather or NPZ file.",
+        "digits, iris, wine, breast_cancer, diabetes, circles; "
+        "or a CSV, TSV, Parquet, Feather or NPZ file.",
     )
     target: str | None = _setting(None, "Data", "Column to predict; needed for tables in files.")
     drop: tuple[str, ...] = _setting((), "Data", "Column to leave out; may be given several times.")
@@ -105,7 +106,9 @@ class RunConfig(BaseModel):
     )
 
     results: Path = _setting(Path("results"), "Record", "Folder that holds the runs.")
-    name: str | None = _setting(None, "Record", "Name of the run's folder; data and time if left out.")
+    name: str | None = _setting(
+        None, "Record", "Name of the run's folder; data and time if left out."
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> RunConfig:
@@ -122,8 +125,12 @@ class RunConfig(BaseModel):
             )
         for pin in self.fix:
             if "=" not in pin:
-                raise ValueError(f"fix expects GENE=VALUE, got {pin!r}; pass --fix learning_rate=1e-3")
-        if self.name is not None and (Path(self.name).name != self.name or self.name in ("", ".", "..")):
+                raise ValueError(
+                    f"fix expects GENE=VALUE, got {pin!r}; pass --fix learning_rate=1e-3"
+                )
+        if self.name is not None and (
+            Path(self.name).name != self.name or self.name in ("", ".", "..")
+        ):
             raise ValueError(
                 f"name must be a plain folder name, got {self.name!r}; pass another --name"
             )

@@ -34,3 +34,16 @@ class RecordError(EvonetError):
 
 class TrainingError(EvonetError):
     """No training can succeed, so that going on would be of no use."""
+
+
+def shown(value: object) -> str:
+    """A value as it stands in a message: on one line, at most 80 characters of it.
+
+    Example:
+        >>> shown("nine"), len(shown([0] * 1000))
+        ("'nine'", 80)
+    """
+    try:
+        return f"{value!r:.80}"
+    except (ValueError, RecursionError):  # more digits or more levels than Python writes
+        return f"too large {type(value).__name__}"

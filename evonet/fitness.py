@@ -19,4 +19,4 @@ def fitness(evaluation: Evaluation, metric: Metric) -> float:
     """The fitness of a training: higher is better, ``WORST`` if it failed."""
     if not evaluation.ok or evaluation.score is None or not math.isfinite(evaluation.score):
         return WORST
-    return evaluation.score if metric.maximise else -evaluation.score
+    return max(WORST, evaluation.score if metric.maximise else -evaluation.score)

@@ -55,13 +55,13 @@ def _f1_macro(truth: np.ndarray, p: np.ndarray) -> float:
 def _log_loss(truth: np.ndarray, p: np.ndarray) -> float:
     from sklearn.metrics import log_loss
 
-    p = np.clip(p.astype(np.float64), 1e-15, 1.0)
-    p /= p.sum(axis=1, keepdims=True)
+    p = p.astype(np.float64)
+    p /= p.sum(axis=1, keepdims=True)  # float32 probabilities sum to 1 only nearly
     return float(log_loss(truth, p, labels=np.arange(p.shape[1])))
 
 
 def _roc_auc(truth: np.ndarray, p: np.ndarray) -> float:
-    """One class against the rest, averaged over the classes that occur (Hand & Till's "ovr")."""
+    """One class against the rest, averaged over the classes that occur ("ovr", "macro")."""
     from sklearn.metrics import roc_auc_score
 
     if p.shape[1] == 2:
@@ -95,7 +95,11 @@ CLASSIFICATION_METRICS = {
 }
 REGRESSION_METRICS = {
     metric.name: metric
-    for metric in (Metric("rmse", False, _rmse), Metric("mae", False, _mae), Metric("r2", True, _r2))
+    for metric in (
+        Metric("rmse", False, _rmse),
+        Metric("mae", False, _mae),
+        Metric("r2", True, _r2),
+    )
 }
 METRICS = CLASSIFICATION_METRICS | REGRESSION_METRICS
 

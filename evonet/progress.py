@@ -10,7 +10,6 @@ from typing import Any
 from evonet.champion.baselines import Baseline
 from evonet.champion.winner import Winner
 from evonet.config import RunConfig
-from evonet.data.dataset import Dataset
 from evonet.evaluation import Evaluation
 from evonet.genome import Genome
 from evonet.metrics import METRICS, Metric
@@ -101,7 +100,7 @@ class Observer:
     def __exit__(self, *_: object) -> None:
         """The session is over, by whatever way."""
 
-    def on_start(self, folder: Path, dataset: Dataset, metric: Metric, config: RunConfig) -> None:
+    def on_start(self, record: RunRecord, metric: Metric, config: RunConfig) -> None:
         """The data are ready and the record is open."""
 
     def on_baseline(self, baseline: Baseline) -> None:

@@ -23,7 +23,7 @@ from evonet.evaluation import Evaluation
 from evonet.evolution.search import Candidate, Search
 from evonet.fitness import WORST, fitness
 from evonet.genome import Genome, SearchSpace
-from evonet.genome.files import read_genomes, write_genomes
+from evonet.genome.files import read_genomes, starters, write_genomes
 from evonet.progress import Clock, GenerationSummary, Observer, RunResult, read_result
 from evonet.report.tables import candidates_table
 from evonet.session import Session
@@ -54,8 +54,7 @@ def evolve(
     space = SearchSpace.from_file(config.space) if config.space else SearchSpace.default()
     for gene, text in config.pins:
         space = space.fix(gene, text)
-    given = read_genomes(config.population) if config.population else ()
-    founders = [space.adopt(stream(config.seed, "sample"), genome) for genome in given]
+    founders = _founders(config, space)
     return _evolve(Session.new(config, space, founders, observer or Observer(), should_stop))
 
 
@@ -126,6 +125,14 @@ def save_population(folder: Path, file: Path) -> int:
     return len(members)
 
 
+def _founders(config: RunConfig, space: SearchSpace) -> list[Genome]:
+    """The genomes the first generation starts with: the user's, or a few that often work."""
+    rng = stream(config.seed, "sample")
+    if config.population:
+        return [space.adopt(rng, genome) for genome in read_genomes(config.population)]
+    return [genome for genome in starters() if space.admits(genome)]
+
+
 def _evolve(session: Session) -> RunResult:
     """Search, then finish."""
     _start(session)
@@ -138,9 +145,7 @@ def _evolve(session: Session) -> RunResult:
 
 def _start(session: Session) -> None:
     """Say what is about to happen; fit the baselines, unless the record has them."""
-    session.observer.on_start(
-        session.record.folder, session.dataset, session.metric, session.config
-    )
+    session.observer.on_start(session.record, session.metric, session.config)
     if session.record.fact("baselines"):
         return
     baselines = []
@@ -199,8 +204,9 @@ def _refuse_hopeless(search: Search, evaluations: Iterable[Evaluation]) -> None:
     reasons = Counter(f"{e.status}: {e.reason}" for e in evaluations)
     (reason, count), *_ = reasons.most_common()
     raise TrainingError(
-        f"All {sum(reasons.values())} trainings of the first generation failed, {count} of them with "
-        f"'{reason}'. Change the search space (lower learning rates, smaller layers) or the data."
+        f"All {sum(reasons.values())} trainings of the first generation failed, {count} "
+        f"of them with '{reason}'. Change the search space (lower learning rates, smaller "
+        "layers) or the data."
     )
 
 
@@ -266,7 +272,9 @@ def _finish(
         "budget": [session.final_budget.epochs, session.final_budget.patience_epochs],
     }
     winners = record.winners()
-    if not (winners and winners[-1]["contest"] == contest and (record.folder / MODEL_FILE).is_file()):
+    if not (
+        winners and winners[-1]["contest"] == contest and (record.folder / MODEL_FILE).is_file()
+    ):
         winner, model = crown(
             finalists,
             session.dataset,

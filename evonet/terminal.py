@@ -15,11 +15,10 @@ from rich.text import Text
 from evonet.champion.baselines import Baseline
 from evonet.champion.winner import Winner
 from evonet.config import RunConfig
-from evonet.data.dataset import Dataset
 from evonet.errors import RecordError
 from evonet.evaluation import Evaluation
 from evonet.metrics import Metric
-from evonet.progress import GenerationSummary, Observer, RunResult, read_result
+from evonet.progress import GenerationSummary, Observer, RunResult, read_result, search_seconds
 from evonet.store.record import RunRecord
 from evonet.store.record import list_runs as run_folders
 
@@ -81,7 +80,6 @@ class TerminalObserver(Observer):
         self._config = RunConfig()
         self._elapsed = 0.0
         self._session_generations: list[float] = []
-        self._metric: Metric | None = None
 
     def __enter__(self) -> TerminalObserver:
         self._progress.start()
@@ -94,14 +92,11 @@ class TerminalObserver(Observer):
         """One line, as it is: brackets and colons in it mean nothing."""
         self.console.print(Text(plain(line), style=style))
 
-    def on_start(self, folder: Path, dataset: Dataset, metric: Metric, config: RunConfig) -> None:
-        self._config, self._metric = config, metric
-        record = RunRecord(folder)
-        self._elapsed = read_result(record).seconds
-        data = record.fact("data")
-        record.close()
-        self.say(f"Run {folder}", "bold")
-        for line in _data_lines(data):
+    def on_start(self, record: RunRecord, metric: Metric, config: RunConfig) -> None:
+        self._config = config
+        self._elapsed = search_seconds(record)
+        self.say(f"Run {record.folder}", "bold")
+        for line in _data_lines(record.fact("data")):
             self.say(line)
         self.say(_goal_line(metric))
         self._show_bar("fitting the baselines", None)
@@ -200,7 +195,7 @@ def _data_lines(data: dict[str, Any]) -> list[str]:
     target = data["target"]
     classes = f", {len(target['classes'])} classes" if target["classes"] else ""
     return [
-        f"Data      {data['name']}: {train} rows to train, {validation} to validate, {test} to test; "
+        f"Data      {data['name']}: {train} training, {validation} validation, {test} test rows; "
         f"{data['n_inputs']} inputs; {target['task']}{classes}",
         *(f"          {note}" for note in data["notes"]),
     ]
@@ -230,8 +225,8 @@ def _result_lines(result: RunResult) -> list[tuple[str, str]]:
     if winner.search_score is not None:
         lines.append(
             (
-                f"In the search the winner scored {score_text(winner.search_score)} on the validation "
-                "part; that was picked as the best of many, so expect less.",
+                f"In the search the winner scored {score_text(winner.search_score)} on the "
+                "validation part; that was picked as the best of many, so expect less.",
                 "",
             )
         )
@@ -259,9 +254,15 @@ def _verdict(winner: Winner, result: RunResult) -> tuple[str, str]:
         return "", ""
     difference = score_text(abs(winner.test_score - linear.test_score))
     if result.metric.better(winner.test_score, linear.test_score):
-        return f"The winner is better than the linear model by {difference} on the test part.", "green"
+        return (
+            f"The winner is better than the linear model by {difference} on the test part.",
+            "green",
+        )
     if winner.test_score == linear.test_score:
-        return "The winner is NOT better than the linear model on the test part: they tie.", "yellow"
+        return (
+            "The winner is NOT better than the linear model on the test part: they tie.",
+            "yellow",
+        )
     return (
         f"The winner is NOT better than the linear model: worse by {difference} on the test part. "
         "Search longer, or use the linear model.",
@@ -275,7 +276,9 @@ def _noise(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
         return []
     p = winner.test_score
     half_width = 1.96 * math.sqrt(p * (1 - p) / result.n_test)
-    line = f"With {result.n_test} test rows, chance alone moves an accuracy by about {half_width:.3f}."
+    line = (
+        f"With {result.n_test} test rows, chance alone moves an accuracy by about {half_width:.3f}."
+    )
     return [(line, "")]
 
 
@@ -314,7 +317,9 @@ def list_runs(results: Path, rows: list[dict[str, Any]]) -> None:
     columns = ("run", "state", "data", "generations", "trainings", "metric", "validation", "test")
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in columns[3:5] + columns[6:] else "left")
+        table.add_column(
+            column, justify="right" if column in columns[3:5] + columns[6:] else "left"
+        )
     for row in rows:
         cells = [row.get(column, "") for column in columns]
         scored = [score_text(c) if isinstance(c, float) or c is None else plain(c) for c in cells]

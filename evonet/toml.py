@@ -17,7 +17,7 @@ def read_toml(text: str, where: str, error: type[EvonetError] = ConfigError) -> 
     """The tables of a TOML text; ``error`` with the line where it is not TOML."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
+    except (ValueError, RecursionError) as problem:  # also numbers too long, tables too deep
         raise error(f"{where} is not valid TOML: {problem}.") from None
 
 

@@ -1,6 +1,6 @@
-"""evonet as it is, but that it writes down every training it starts: ``python logged_evonet.py ...``.
+"""evonet as it is, but that it writes down every training it starts.
 
-The file named by ``EVONET_TEST_LOG`` gets one line, "genome seed", before each training of the search.
+The file named by ``EVONET_TEST_LOG`` gets one line, "genome seed", before each of them.
 """
 
 from __future__ import annotations

@@ -147,20 +147,20 @@ class TestRuns:
 
 
 MISTAKES = [
-    pytest.param(("--data", "no.csv"), 1, r"No data at no.csv: expected one of digits", id="no file"),
-    pytest.param(("--target", "z"), 1, r"no column 'z'; pass --target with one of 'a', 'b', 'y'", id="no target"),
-    pytest.param((), 1, r"needs a target: pass --target COLUMN, one of 'a', 'b', 'y'", id="target left out"),
-    pytest.param(("--target", "y", "--fix", "width=3"), 1, r"--fix: unknown gene 'width'; expected one of layers", id="unknown gene"),
-    pytest.param(("--target", "y", "--fix", "activation=rellu"), 1, r"activation=rellu: expected one of relu", id="unknown value"),
-    pytest.param(("--target", "y", "--space", "s.toml"), 1, r"s.toml: unknown gene 'depth'; expected one of", id="gene in space"),
-    pytest.param(("--target", "y", "--metric", "rmse"), 2, r"metric rmse does not fit a binary target; expected", id="metric"),
-    pytest.param(("--target", "y", "--loss", "huber"), 2, r"loss huber is for regression", id="loss"),
-    pytest.param(("--target", "y", "--population-size", "3"), 2, r"population_size .*got 3. Change --population-size", id="population"),
-    pytest.param(("--target", "y", "--elites", "16"), 2, r"elites must be below population_size \(16\), got 16", id="elites"),
-    pytest.param(("--target", "y", "--config", "nope.toml"), 2, r"Cannot read the config nope.toml", id="config"),
-    pytest.param(("--target", "y", "--population", "nope.json"), 1, r"Cannot read genomes from nope.json", id="genomes"),
-    pytest.param(("--target", "y", "--drop", "q"), 1, r"--drop 'q': t has no such column", id="drop"),
-    pytest.param(("--target", "y", "--name", "../x"), 2, r"name must be a plain folder name", id="name"),
+    pytest.param(("--data", "no.csv"), 1, r"No data at no.csv: expected one of digits", id="no file"),  # noqa: E501
+    pytest.param(("--target", "z"), 1, r"no column 'z'; pass --target with one of 'a', 'b', 'y'", id="no target"),  # noqa: E501
+    pytest.param((), 1, r"needs a target: pass --target COLUMN, one of 'a', 'b', 'y'", id="target left out"),  # noqa: E501
+    pytest.param(("--target", "y", "--fix", "width=3"), 1, r"--fix: unknown gene 'width'; expected one of layers", id="unknown gene"),  # noqa: E501
+    pytest.param(("--target", "y", "--fix", "activation=rellu"), 1, r"activation=rellu: expected one of relu", id="unknown value"),  # noqa: E501
+    pytest.param(("--target", "y", "--space", "s.toml"), 1, r"s.toml: unknown gene 'depth'; expected one of", id="gene in space"),  # noqa: E501
+    pytest.param(("--target", "y", "--metric", "rmse"), 2, r"metric rmse does not fit a binary target; expected", id="metric"),  # noqa: E501
+    pytest.param(("--target", "y", "--loss", "huber"), 2, r"loss huber is for regression", id="loss"),  # noqa: E501
+    pytest.param(("--target", "y", "--population-size", "3"), 2, r"population_size .*got 3. Change --population-size", id="population"),  # noqa: E501
+    pytest.param(("--target", "y", "--elites", "16"), 2, r"elites must be below population_size \(16\), got 16", id="elites"),  # noqa: E501
+    pytest.param(("--target", "y", "--config", "nope.toml"), 2, r"Cannot read the config nope.toml", id="config"),  # noqa: E501
+    pytest.param(("--target", "y", "--population", "nope.json"), 1, r"Cannot read genomes from nope.json", id="genomes"),  # noqa: E501
+    pytest.param(("--target", "y", "--drop", "q"), 1, r"--drop 'q': t has no such column", id="drop"),  # noqa: E501
+    pytest.param(("--target", "y", "--name", "../x"), 2, r"name must be a plain folder name", id="name"),  # noqa: E501
 ]  # fmt: skip
 
 

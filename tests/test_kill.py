@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from test_run import history
 
-
 SCRIPT = Path(__file__).with_name("logged_evonet.py")
 SETTINGS = (
     *("--data", "iris", "--generations", "2", "--population-size", "4", "--elites", "1"),
@@ -39,8 +38,8 @@ def finished_trainings(folder: Path) -> set[str]:
     try:
         with sqlite3.connect(folder / "run.sqlite", timeout=30) as connection:
             rows = connection.execute(
-                "SELECT json_extract(evaluation, '$.genome_key'), json_extract(evaluation, '$.seed') "
-                "FROM evaluations"
+                "SELECT json_extract(evaluation, '$.genome_key'), "
+                "json_extract(evaluation, '$.seed') FROM evaluations"
             ).fetchall()
         connection.close()
     except sqlite3.OperationalError:  # being made

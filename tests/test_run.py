@@ -236,7 +236,8 @@ class TestRecord:
 
         def small(self, *arguments: object) -> None:
             prepare(self, *arguments)
-            self._connection.execute("PRAGMA max_page_count = 12")
+            n_pages = self._connection.execute("PRAGMA page_count").fetchone()[0]
+            self._connection.execute(f"PRAGMA max_page_count = {n_pages + 3}")
 
         with monkeypatch.context() as patch:
             patch.setattr(Database, "_prepare", small)

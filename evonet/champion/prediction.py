@@ -41,7 +41,9 @@ def predict_file(folder: Path, file: Path, probabilities: bool = False) -> pd.Da
     target = Target.from_dict(data["target"])
     preparation = preparation_from_dict(data["preparation"])
     x = preparation.transform(read_features(file))
-    outputs = predict(_load_model(folder, Winner.from_dict(winners[-1]["winner"]), target, x.shape[1]), x)
+    outputs = predict(
+        _load_model(folder, Winner.from_dict(winners[-1]["winner"]), target, x.shape[1]), x
+    )
     predictions = target.predictions(outputs)
     table = pd.DataFrame({"prediction": target.labels(predictions)})
     if probabilities and target.task != "regression":

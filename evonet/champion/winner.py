@@ -109,8 +109,8 @@ def crown(
         )
         return winner, model
     raise TrainingError(
-        f"The final fit diverged for the best {len(finalists)} genomes. Lower the learning rates of "
-        "the search space, or pass a smaller --final-epochs."
+        f"The final fit diverged for the best {len(finalists)} genomes. Lower the learning rates "
+        "of the search space, or pass a smaller --final-epochs."
     )
 
 

@@ -1,16 +1,19 @@
-"""Refuse data that cannot be learned from, in one line that says what to do; name what is dropped."""
+"""Refuse data that cannot be learned from, on one line; name the columns that are left out."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
+from evonet.data.preparation import LARGEST
 from evonet.data.sources import RawData
 from evonet.data.target import Task, infer_task
 from evonet.errors import DataError
 
 #: Fewer rows cannot be split into three parts that mean anything.
 MIN_ROWS = 10
+
+_TOO_LARGE = f"infinite or beyond {LARGEST:.1e}, the largest a float32 can be"
 
 
 def check_labels(raw: RawData, wanted: str) -> tuple[Task, str]:
@@ -24,8 +27,8 @@ def check_labels(raw: RawData, wanted: str) -> tuple[Task, str]:
         The task, and a sentence that says how it was found.
 
     Raises:
-        DataError: too few rows, missing or infinite labels, one class only, or a target
-            that does not fit the task.
+        DataError: too few rows, missing or infinite labels, a kind of label that cannot be
+            predicted, one class only, or a target that does not fit the task.
     """
     labels, name = raw.labels, repr(str(raw.labels.name))
     if len(labels) < MIN_ROWS:
@@ -36,9 +39,14 @@ def check_labels(raw: RawData, wanted: str) -> tuple[Task, str]:
             f"Target {name} is missing in {n_missing} of {len(labels)} rows (first in row {row}). "
             "Remove these rows, or choose another --target."
         )
+    if not _is_usable(labels):
+        raise DataError(
+            f"Target {name} holds {labels.dtype} values; expected numbers, words or booleans. "
+            "Choose another --target."
+        )
     numeric = pd.api.types.is_numeric_dtype(labels.dtype)
-    if numeric and not np.isfinite(labels.to_numpy(dtype=np.float64)).all():
-        raise DataError(f"Target {name} has infinite values. Remove these rows.")
+    if numeric and (np.abs(labels.to_numpy(dtype=np.float64)) > LARGEST).any():
+        raise DataError(f"Target {name} has values that are {_TOO_LARGE}. Remove these rows.")
     if isinstance(labels.dtype, pd.CategoricalDtype) or labels.dtype == object:
         labels = labels.astype(str)
     n_distinct = labels.nunique()
@@ -67,13 +75,13 @@ def _check_class_sizes(labels: pd.Series, name: str) -> None:
     n_distinct = labels.nunique()
     if n_distinct > len(labels) / 3:
         raise DataError(
-            f"Target {name} has {n_distinct} classes in {len(labels)} rows; expected at least 3 rows "
-            "a class on average. Choose another --target, or --task regression for numbers."
+            f"Target {name} has {n_distinct} classes in {len(labels)} rows; expected at least 3 "
+            "rows a class on average. Choose another --target, or --task regression for numbers."
         )
 
 
 def check_features(raw: RawData, drop: tuple[str, ...]) -> tuple[RawData, list[str]]:
-    """The data without the columns that say nothing, and a sentence for each kind of column dropped.
+    """The data without the columns that say nothing, and a sentence for each kind left out.
 
     Args:
         raw: the data.
@@ -87,7 +95,7 @@ def check_features(raw: RawData, drop: tuple[str, ...]) -> tuple[RawData, list[s
         return _check_images(raw, drop)
     frame = raw.features
     if unknown := [column for column in drop if column not in frame.columns]:
-        raise DataError(f"--drop {unknown[0]}: {raw.name} has no such column.")
+        raise DataError(f"--drop {unknown[0]!r}: {raw.name} has no such column.")
     frame = frame.drop(columns=list(drop))
     notes = []
     kinds = {"empty": [], "constant": []}  # type: dict[str, list[str]]
@@ -103,36 +111,45 @@ def check_features(raw: RawData, drop: tuple[str, ...]) -> tuple[RawData, list[s
             notes.append(f"Left out {_listed(names)}: {kind}, so it says nothing.")
     frame = frame.drop(columns=[name for names in kinds.values() for name in names])
     if frame.shape[1] == 0:
-        raise DataError(f"{raw.name} has no column to learn from: all are empty, constant or dropped.")
+        raise DataError(
+            f"{raw.name} has no column to learn from: all are empty, constant or dropped."
+        )
     return RawData(raw.name, frame, raw.labels, raw.n_test), notes
 
 
 def _check_column(name: str, column: pd.Series) -> None:
     if pd.api.types.is_numeric_dtype(column.dtype):
-        n_infinite = int(np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan)).sum())
-        if n_infinite:
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        if n_too_large := int((np.abs(values) > LARGEST).sum()):
             raise DataError(
-                f"Column {name!r} has {n_infinite} infinite values; expected finite numbers. "
-                f"Replace them (an empty cell is a missing value), or pass --drop {name}."
+                f"Column {name!r} has {n_too_large} values that are {_TOO_LARGE}. Replace them "
+                f"(an empty cell is a missing value), or pass --drop {name!r}."
             )
-        return
-    values = column.dropna()
-    usable = isinstance(column.dtype, pd.CategoricalDtype) or (
-        values.map(lambda value: isinstance(value, str | int | float | bool | np.generic)).all()
-    )
-    if pd.api.types.is_datetime64_any_dtype(column.dtype) or not usable:
+    elif not _is_usable(column):
         raise DataError(
             f"Column {name!r} holds {column.dtype} values; expected numbers, words or booleans. "
-            f"Derive numbers from it, or pass --drop {name}."
+            f"Derive numbers from it, or pass --drop {name!r}."
         )
+
+
+def _is_usable(column: pd.Series) -> bool:
+    """Whether a column holds numbers, words or booleans, or categories that are one of these."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = pd.Series(column.cat.categories)
+    if column.dtype != object:
+        return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_string_dtype(column)
+    plain = str | int | float | bool | np.number | np.bool_
+    return bool(column.dropna().map(lambda value: isinstance(value, plain)).all())
 
 
 def _check_images(raw: RawData, drop: tuple[str, ...]) -> tuple[RawData, list[str]]:
     pixels = np.asarray(raw.features)
     if drop:
-        raise DataError(f"--drop {drop[0]}: {raw.name} holds arrays, which have no columns.")
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        raise DataError(f"{raw.name} has NaN or infinite values in its arrays. Remove these rows.")
+        raise DataError(f"--drop {drop[0]!r}: {raw.name} holds arrays, which have no columns.")
+    if pixels.dtype.kind == "f" and not (np.abs(pixels) <= LARGEST).all():
+        raise DataError(
+            f"{raw.name} has values in its arrays that are NaN, {_TOO_LARGE}. Remove these rows."
+        )
     if pixels.min() == pixels.max():
         raise DataError(f"{raw.name} has the same value everywhere; nothing to learn from.")
     return raw, []

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evonet.data.sources import Features
+from evonet.data.sources import MISSING_WORDS, Features, holds_numbers
 from evonet.errors import DataError
 
 #: Raise it when a preparation of the same data changes, so that old scores are not taken for new.
@@ -21,6 +21,12 @@ VERSION = 1
 
 #: Categories with fewer rows share one input: nothing can be learned from one row. Untuned.
 _MIN_CATEGORY_ROWS = 3
+
+#: Networks compute in float32; a larger number is as good as infinite.
+LARGEST = np.finfo(np.float32).max
+
+#: Numbers that differ by less than this share of the largest differ by rounding only.
+_ROUNDING = 1e-14
 
 _BOOLEAN_WORDS = {"true": 1.0, "false": 0.0}
 
@@ -33,7 +39,7 @@ class NumericColumn:
         name: the column.
         fill: median of the training part, for missing values.
         mean: mean of the filled training part.
-        scale: its standard deviation, or 1 where that is 0.
+        scale: its standard deviation, or 1 where that is 0 but for rounding.
         marks_missing: whether a second input says that the value was missing.
     """
 
@@ -53,6 +59,7 @@ class NumericColumn:
         values = _numbers(column)
         missing = np.isnan(values)
         scaled = (np.where(missing, self.fill, values) - self.mean) / self.scale
+        scaled = np.clip(scaled, -LARGEST, LARGEST)  # far from training, but still a number
         columns = [scaled, missing] if self.marks_missing else [scaled]
         return np.stack(columns, axis=1).astype(np.float32)
 
@@ -81,7 +88,7 @@ class CategoricalColumn:
     def transform(self, column: pd.Series) -> np.ndarray:
         """``(n, len(inputs))`` float32."""
         index = {category: i for i, category in enumerate(self.categories)}
-        places = np.asarray([index.get(word, len(index)) for word in _words(column)])
+        places = np.asarray([index.get(word, len(index)) for word in _words(column)], dtype=int)
         return np.eye(len(index) + 1, dtype=np.float32)[places][:, : len(self.inputs)]
 
 
@@ -124,7 +131,10 @@ class TablePreparation:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         kinds = {NumericColumn: "numeric", CategoricalColumn: "categorical"}
-        return {"kind": "table", "columns": [{"kind": kinds[type(c)], **asdict(c)} for c in self.columns]}
+        return {
+            "kind": "table",
+            "columns": [{"kind": kinds[type(c)], **asdict(c)} for c in self.columns],
+        }
 
 
 @dataclass(frozen=True)
@@ -145,10 +155,12 @@ class ImagePreparation:
         return [f"pixel {i}" for i in range(int(np.prod(self.shape)))]
 
     def transform(self, features: Features) -> np.ndarray:
-        """Network inputs ``(n, n_pixels)`` float32; DataError for images of another shape."""
+        """Network inputs ``(n, n_pixels)`` float32; DataError for another shape, NaN, infinity."""
         if not isinstance(features, np.ndarray) or features.shape[1:] != self.shape:
             got = features.shape[1:] if isinstance(features, np.ndarray) else "a table"
             raise DataError(f"Expected images of shape {self.shape}, got {got}.")
+        if features.dtype.kind == "f" and not (np.abs(features) <= LARGEST).all():
+            raise DataError("The images have NaN or infinite values; expected finite numbers.")
         return features.reshape(len(features), -1).astype(np.float32) / np.float32(self.scale)
 
     def to_dict(self) -> dict[str, Any]:
@@ -198,18 +210,20 @@ def preparation_from_dict(record: Mapping[str, Any]) -> Preparation:
         if entry["kind"] == "numeric":
             columns.append(NumericColumn(**values))
         else:
-            columns.append(CategoricalColumn(**{**values, "categories": tuple(values["categories"])}))
+            columns.append(
+                CategoricalColumn(**{**values, "categories": tuple(values["categories"])})
+            )
     return TablePreparation(tuple(columns))
 
 
 def _fit_column(name: str, column: pd.Series, max_categories: int) -> Column | None:
-    if _is_numeric(column):
+    if holds_numbers(column):
         values = _numbers(column)
         missing = np.isnan(values)
         fill = float(np.median(values[~missing])) if not missing.all() else 0.0
         filled = np.where(missing, fill, values)
         deviation = float(filled.std())
-        scale = deviation if deviation > 0 else 1.0
+        scale = deviation if deviation > _ROUNDING * np.abs(filled).max() else 1.0
         return NumericColumn(name, fill, float(filled.mean()), scale, bool(missing.any()))
     counts: dict[str | None, int] = {}
     for word in _words(column):
@@ -220,31 +234,29 @@ def _fit_column(name: str, column: pd.Series, max_categories: int) -> Column | N
     return CategoricalColumn(name, tuple(kept), len(kept) < len(counts)) if kept else None
 
 
-def _is_numeric(column: pd.Series) -> bool:
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return True
-    values = column.dropna()
-    return column.dtype == object and bool(values.map(lambda v: isinstance(v, bool | np.bool_)).all())
-
-
 def _numbers(column: pd.Series) -> np.ndarray:
     """``(n,)`` float64 with NaN for missing; DataError where a value is not a finite number."""
     if pd.api.types.is_numeric_dtype(column.dtype):
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
     else:
-        words = column.astype(object).where(column.notna(), None)
-        values = [_BOOLEAN_WORDS.get(str(v).lower(), v) for v in words]
-        numbers = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").to_numpy(np.float64)
-        wrong = np.isnan(numbers) & column.notna().to_numpy()
+        words = column.astype("string").str.strip()
+        missing = (words.isna() | words.isin(MISSING_WORDS)).to_numpy(bool)
+        values = [_BOOLEAN_WORDS.get(word.lower(), word) for word in words.fillna("")]
+        numbers = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").to_numpy(
+            np.float64
+        )
+        wrong = np.isnan(numbers) & ~missing
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise DataError(
                 f"Column {column.name!r} holds {str(column.iloc[row])!r:.80} in row {row + 1}; "
                 "expected a number, as in training."
             )
-    if np.isinf(numbers).any():
-        row = int(np.flatnonzero(np.isinf(numbers))[0]) + 1
-        raise DataError(f"Column {column.name!r} is infinite in row {row}; expected finite numbers.")
+    if (too_large := np.abs(numbers) > LARGEST).any():
+        row = int(np.flatnonzero(too_large)[0]) + 1
+        raise DataError(
+            f"Column {column.name!r} is infinite in row {row}; expected finite numbers."
+        )
     return np.asarray(numbers)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +19,10 @@ Features = pd.DataFrame | np.ndarray
 
 EMBEDDED = ("digits", "iris", "wine", "breast_cancer", "diabetes", "circles")
 #: In a column of numbers these spell a missing value; in a column of words they are words.
-_MISSING_WORDS = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
+MISSING_WORDS = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
 _ENDINGS = ".csv, .tsv, .csv.gz, .tsv.gz, .parquet, .feather or .npz"
+#: Reads every decimal number as the float nearest to it, which is what pandas 3 does by itself.
+_EXACT: dict[str, Any] = {"float_precision": "round_trip"} if pd.__version__[0] < "3" else {}
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,23 @@ class RawData:
 
 
 def _digest_column(digest: Any, name: str, column: pd.Series) -> None:
-    if pd.api.types.is_numeric_dtype(column.dtype):
+    if holds_numbers(column):
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         digest.update(json.dumps([name, "numbers", len(values)]).encode())
-        digest.update(values.tobytes())
+        # One bit pattern for every NaN, and one for both zeros.
+        digest.update(np.where(np.isnan(values), np.nan, values + 0.0).tobytes())
     else:
-        words = [None if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
+        missing = column.isna()
+        words = [None if m else str(value) for value, m in zip(column, missing, strict=True)]
         digest.update(json.dumps([name, words]).encode())
+
+
+def holds_numbers(column: pd.Series) -> bool:
+    """Whether a column is one of numbers or of booleans, which count as 0 and 1."""
+    if column.dtype != object:
+        return pd.api.types.is_numeric_dtype(column.dtype)
+    values = column.dropna()  # booleans with a missing value among them are objects
+    return len(values) > 0 and bool(values.map(lambda v: isinstance(v, bool | np.bool_)).all())
 
 
 def read_source(data: str, target: str | None) -> RawData:
@@ -116,7 +126,7 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     name = path.name.removesuffix(".gz")
     if name.endswith((".csv", ".tsv")):
-        frame = _reading(path, lambda: _read_text_table(path, "\t" if name.endswith(".tsv") else ","))
+        frame = _read_text_table(path, "\t" if name.endswith(".tsv") else ",")
     elif name.endswith(".parquet"):
         frame = _reading(path, lambda: pd.read_parquet(path))
     elif name.endswith(".feather"):
@@ -127,25 +137,41 @@ def read_table(path: Path) -> pd.DataFrame:
         raise DataError(f"{path} has no rows.")
     frame.columns = [str(column) for column in frame.columns]
     if repeated := sorted(frame.columns[frame.columns.duplicated()]):
-        raise DataError(f"{path} has the column {repeated[0]!r} more than once; rename one of them.")
+        raise DataError(
+            f"{path} has the column {repeated[0]!r} more than once; rename one of them."
+        )
     return frame
 
 
 def _reading(path: Path, read: Callable[[], Any]) -> Any:
-    """What ``read`` returns, any of the many ways a file can be broken becoming one error."""
+    """What ``read`` returns, any of the many ways a file can be broken becoming one error.
+
+    ``read`` calls a library and nothing else: a damaged file makes pandas, NumPy and pyarrow
+    raise almost anything, and a bug of ours must not hide among it.
+    """
     try:
         return read()
     except FileNotFoundError:
         raise DataError(f"No file at {path}.") from None
-    except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+    except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"Cannot read {path}: {reason}. The file may be truncated or damaged.") from None
+        raise DataError(
+            f"Cannot read {path}: {reason}. The file may be truncated or damaged."
+        ) from None
 
 
 def _read_text_table(path: Path, separator: str) -> pd.DataFrame:
-    frame = pd.read_csv(
-        path, sep=separator, keep_default_na=False, na_values=[""], low_memory=False
-    )
+    def read(**how: Any) -> pd.DataFrame:
+        return pd.read_csv(path, sep=separator, keep_default_na=False, na_values=[""], **how)
+
+    # The first two lines on their own, since pandas renames a name that comes twice, and shifts
+    # the names where the rows have more cells than there are names.
+    header = _reading(path, lambda: read(header=None, nrows=2, dtype=str)).iloc[0].dropna()
+    if repeated := sorted(header[header.duplicated()]):
+        raise DataError(
+            f"{path} has the column {repeated[0]!r} more than once; rename one of them."
+        )
+    frame = _reading(path, lambda: read(low_memory=False, **_EXACT))
     return frame.apply(_numbers_if_all_are)
 
 
@@ -154,9 +180,11 @@ def _numbers_if_all_are(column: pd.Series) -> pd.Series:
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column
     words = column.astype("string").str.strip()
-    numbers = pd.to_numeric(words.mask(words.isin(_MISSING_WORDS)), errors="coerce")
-    readable = numbers.notna() | words.isna() | words.isin(_MISSING_WORDS)
-    return numbers.astype(np.float64) if readable.all() and numbers.notna().any() else column
+    missing = words.isna() | words.isin(MISSING_WORDS)
+    if missing.all() or pd.to_numeric(words[~missing], errors="coerce").isna().any():
+        return column
+    # Python reads the digits: to_numeric of pandas 2 is off by one in the last of them.
+    return words.astype(object).mask(missing, np.nan).astype(np.float64)
 
 
 def _take_target(frame: pd.DataFrame, name: str, target: str | None, path: Path) -> RawData:
@@ -164,14 +192,17 @@ def _take_target(frame: pd.DataFrame, name: str, target: str | None, path: Path)
     if target is None:
         raise DataError(f"{path} needs a target: pass --target COLUMN, one of {columns:.500}.")
     if target not in frame.columns:
-        raise DataError(f"{path} has no column {target!r}; pass --target with one of {columns:.500}.")
+        raise DataError(
+            f"{path} has no column {target!r}; pass --target with one of {columns:.500}."
+        )
     return RawData(name, frame.drop(columns=target), frame[target])
 
 
 def _load_npz(path: Path) -> dict[str, np.ndarray]:
     def load() -> dict[str, np.ndarray]:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files}
+        # As np.load does, with no pickle, but of this one kind of file, which is always closed.
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as arrays:
+            return {key: np.asarray(arrays[key]) for key in arrays.files}
 
     loaded: dict[str, np.ndarray] = _reading(path, load)
     return loaded
@@ -183,14 +214,22 @@ def _read_npz(path: Path, name: str, target: str | None) -> RawData:
     arrays = _load_npz(path)
     for key in ("x_train", "y_train"):
         if key not in arrays:
-            raise DataError(f"{path} has the arrays {sorted(arrays)}; expected x_train and y_train.")
+            raise DataError(
+                f"{path} has the arrays {sorted(arrays)}; expected x_train and y_train."
+            )
     parts = ["train", "test"] if {"x_test", "y_test"} <= set(arrays) else ["train"]
     for part in parts:
         x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
-        if x.ndim < 2 or y.size != len(x) or x.shape[1:] != arrays["x_train"].shape[1:]:
+        alike = x.shape[1:] == arrays["x_train"].shape[1:]
+        if x.ndim < 2 or x.size == 0 or y.size != len(x) or not alike:
             raise DataError(
                 f"{path}: x_{part} has shape {x.shape}, y_{part} {y.shape}; expected (n, ...) and "
-                f"(n,), all x alike."
+                "(n,), all x alike and none empty."
+            )
+        if x.dtype.kind not in "fiub" or y.dtype.kind not in "fiubU":
+            raise DataError(
+                f"{path}: x_{part} holds {x.dtype}, y_{part} {y.dtype}; expected numbers, and "
+                "numbers or words."
             )
     x = np.concatenate([arrays[f"x_{part}"] for part in parts])
     y = np.concatenate([arrays[f"y_{part}"].reshape(-1) for part in parts])

@@ -42,11 +42,11 @@ def split_rows(
         n_test: how many of the last rows are the data's own test part.
 
     Raises:
-        DataError: a part would be empty, or would not hold two classes.
+        DataError: a part would have fewer than two rows, or fewer than two classes.
     """
     rng = stream(seed, "split")
     n = len(labels)
-    strata = _strata(labels) if task != "regression" else np.zeros(n, dtype=int)
+    strata = _strata(labels.iloc[: n - n_test]) if task != "regression" else np.zeros(n, dtype=int)
     if n_test:
         rest, test, first = np.arange(n - n_test), np.arange(n - n_test, n), True
     else:
@@ -55,12 +55,12 @@ def split_rows(
     train, validation, second = _draw(rng, rest, strata, n_validation)
     parts = {"training": train, "validation": validation, "test": test}
     for name, rows in parts.items():
-        enough = task == "regression" or labels.iloc[rows].nunique() > 1
-        if len(rows) == 0 or not enough:
+        n_distinct = len(rows) if task == "regression" else labels.iloc[rows].nunique()
+        if n_distinct < 2:
             raise DataError(
-                f"The {name} part has {len(rows)} of {n} rows and fewer than two "
-                f"{'values' if task == 'regression' else 'classes'}; expected more. Give more data, or "
-                "change --test-fraction and --validation-fraction."
+                f"The {name} part has {len(rows)} of {n} rows"
+                f"{'' if task == 'regression' else f' and {n_distinct} of the classes'}; expected "
+                "at least 2. Give more data, or change --test-fraction and --validation-fraction."
             )
     return Split(train, validation, test, stratified=first and second and task != "regression")
 

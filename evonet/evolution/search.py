@@ -164,9 +164,7 @@ class Search:
 
         return draw
 
-    def _first_unseen(
-        self, draw: Callable[[], Candidate], seen: set[str]
-    ) -> Candidate | None:
+    def _first_unseen(self, draw: Callable[[], Candidate], seen: set[str]) -> Candidate | None:
         for _ in range(_ATTEMPTS):
             candidate = draw()
             if candidate.genome.key not in seen:
@@ -179,7 +177,7 @@ class Search:
         if self.space.size > _WALKABLE:
             return found
         for genome in self.space.enumerate():
-            if len(found) == wanted:
+            if len(found) >= wanted:
                 break
             if genome.key not in seen:
                 seen.add(genome.key)

@@ -31,9 +31,7 @@ class StopRules:
             return f"no better network for {stalled} generations"
         return None
 
-    def between_trainings(
-        self, trainings: int, seconds: float, best_fitness: float
-    ) -> str | None:
+    def between_trainings(self, trainings: int, seconds: float, best_fitness: float) -> str | None:
         """Why the search is over after a training, or None."""
         if self.target_fitness is not None and best_fitness >= self.target_fitness:
             return "the target score is reached"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ _MORE_MUTATIONS = 0.4
 def crossover(
     rng: np.random.Generator, mother: Genome, father: Genome, space: SearchSpace
 ) -> Genome:
-    """A child with the first layers of one parent, the last layers of the other, and blocks of both.
+    """A child with the first layers of one parent, the last of the other, and blocks of both.
 
     Layers are never split, and the genes that set the course of training (optimizer, its
     momentum, learning rate, batch size) are inherited together. The cuts are drawn for each
@@ -34,16 +35,15 @@ def crossover(
     if n_tails:
         n_tail = n_tails[int(rng.integers(len(n_tails)))]
         layers = mother.layers[:cut] + father.layers[len(father.layers) - n_tail :]
-    genes = {}
+    genes: dict[str, Any] = {}
     for block in NETWORK_BLOCKS:
         parent = mother if rng.random() < 0.5 else father
-        genes.update({name: getattr(parent, name) for name in block})
+        own = space.network_genes(parent)
+        genes.update({name: own[name] for name in block})
     return Genome(layers, **genes)
 
 
-def change_network_gene(
-    rng: np.random.Generator, genome: Genome, space: SearchSpace
-) -> Genome:
+def change_network_gene(rng: np.random.Generator, genome: Genome, space: SearchSpace) -> Genome:
     """One gene of the network takes another value: a near one if it is a number."""
     names = [
         name
@@ -53,7 +53,7 @@ def change_network_gene(
     if not names:
         return genome
     name = names[int(rng.integers(len(names)))]
-    value = space.genes[name].mutate(rng, getattr(genome, name))
+    value = space.genes[name].mutate(rng, space.network_genes(genome)[name])
     return space.with_gene(rng, genome, name, value)
 
 
@@ -65,8 +65,10 @@ def change_layer_gene(rng: np.random.Generator, genome: Genome, space: SearchSpa
     place = int(rng.integers(len(genome.layers)))
     name = names[int(rng.integers(len(names)))]
     layer = genome.layers[place]
-    changed = replace(layer, **{name: space.genes[name].mutate(rng, getattr(layer, name))})
-    return replace(genome, layers=(*genome.layers[:place], changed, *genome.layers[place + 1 :]))
+    mutated: dict[str, Any] = {name: space.genes[name].mutate(rng, getattr(layer, name))}
+    changed = replace(layer, **mutated)
+    layers = (*genome.layers[:place], changed, *genome.layers[place + 1 :])
+    return space.with_layers(genome, layers)
 
 
 def add_layer(rng: np.random.Generator, genome: Genome, space: SearchSpace) -> Genome:
@@ -75,7 +77,7 @@ def add_layer(rng: np.random.Generator, genome: Genome, space: SearchSpace) -> G
         return genome
     place = int(rng.integers(len(genome.layers) + 1))
     new = space.sample_layer(rng)
-    return replace(genome, layers=(*genome.layers[:place], new, *genome.layers[place:]))
+    return space.with_layers(genome, (*genome.layers[:place], new, *genome.layers[place:]))
 
 
 def duplicate_layer(rng: np.random.Generator, genome: Genome, space: SearchSpace) -> Genome:
@@ -83,7 +85,7 @@ def duplicate_layer(rng: np.random.Generator, genome: Genome, space: SearchSpace
     if not genome.layers or len(genome.layers) + 1 not in space.depths:
         return genome
     place = int(rng.integers(len(genome.layers)))
-    return replace(genome, layers=(*genome.layers[: place + 1], *genome.layers[place:]))
+    return space.with_layers(genome, (*genome.layers[: place + 1], *genome.layers[place:]))
 
 
 def remove_layer(rng: np.random.Generator, genome: Genome, space: SearchSpace) -> Genome:
@@ -91,7 +93,7 @@ def remove_layer(rng: np.random.Generator, genome: Genome, space: SearchSpace) -
     if not genome.layers or len(genome.layers) - 1 not in space.depths:
         return genome
     place = int(rng.integers(len(genome.layers)))
-    return replace(genome, layers=(*genome.layers[:place], *genome.layers[place + 1 :]))
+    return space.with_layers(genome, (*genome.layers[:place], *genome.layers[place + 1 :]))
 
 
 @dataclass(frozen=True)

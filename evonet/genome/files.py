@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from importlib.resources import as_file, files
 from pathlib import Path
 
-from evonet.errors import GenomeError
+from evonet.errors import GenomeError, shown
 from evonet.genome.genome import Genome
 
 FORMAT = "evonet-genomes/1"
@@ -42,9 +43,15 @@ def read_genomes(path: Path) -> tuple[Genome, ...]:
     for i, entry in enumerate(entries):
         where = f"{path}, genome {i}"
         if not isinstance(entry, dict):
-            raise GenomeError(f"{where}: found {entry!r:.80}; expected an object.")
+            raise GenomeError(f"{where}: found {shown(entry)}; expected an object.")
         genomes.append(Genome.from_dict(entry.get("genome"), where))
     return tuple(genomes)
+
+
+def starters() -> tuple[Genome, ...]:
+    """The genomes that ship with evonet: a few that often work, for a first generation."""
+    with as_file(files("evonet.genome") / "starters.json") as path:
+        return read_genomes(path)
 
 
 def write_genomes(path: Path, genomes: Iterable[tuple[str, str, Genome]]) -> None:

@@ -1,9 +1,10 @@
 """The genes: what each may be, whatever a search space makes of it.
 
-A gene is *ordered* (numbers: mutation steps to a near value) or a *choice* (names: mutation switches).
-A gene that does not *act* in a genome is not part of it: there is no momentum without an optimizer
-that has one. A gene with a *neutral* value (dropout 0) may be left out of a genome's JSON and is left
-out of its canonical form, so that a gene added to evonet later does not change the keys of old genomes.
+A gene is *ordered* (numbers: mutation steps to a near value) or a *choice* (names: mutation
+switches). A gene that does not *act* in a genome is not part of it: there is no momentum without
+an optimizer that has one. A gene with a *neutral* value (dropout 0) may be left out of a genome's
+JSON and is left out of its canonical form, so that a gene added to evonet later does not change
+the keys of old genomes.
 """
 
 from __future__ import annotations
@@ -96,7 +97,9 @@ class GeneKind:
         if self.numbers is None:
             return f"one of {', '.join(self.names)}"
         noun = "a whole number" if self.numbers is int else "a number"
-        return f"{noun} from {self.low:g} {'up to but not' if self.below_high else 'to'} {self.high:g}"
+        return (
+            f"{noun} from {self.low:g} {'up to but not' if self.below_high else 'to'} {self.high:g}"
+        )
 
     def convert(self, value: object) -> Value | None:
         """``value`` as this gene's own type, or None where it is not a legal value."""
@@ -106,8 +109,10 @@ class GeneKind:
             return None
         if self.numbers is int and not isinstance(value, int):
             return None
-        inside = self.low <= value < self.high if self.below_high else self.low <= value <= self.high
-        return self.numbers(value) if inside else None
+        inside = (
+            self.low <= value < self.high if self.below_high else self.low <= value <= self.high
+        )
+        return self.numbers(value) + 0 if inside else None  # + 0 makes -0.0 the same as 0.0
 
     def parse(self, text: str) -> Value | None:
         """The value that ``text`` spells, as on the command line, or None where it is not legal."""
@@ -123,7 +128,7 @@ def _has_momentum(genes: Mapping[str, object]) -> bool:
     return genes["optimizer"] in OPTIMIZERS_WITH_MOMENTUM
 
 
-#: To add a gene: add its row here, its field in genome.py and its meaning in training/keras_model.py.
+#: To add a gene: its row here, its field in genome.py, its meaning in training/keras_model.py.
 KINDS: Mapping[str, GeneKind] = {
     kind.name: kind
     for kind in (

@@ -11,19 +11,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
-from evonet.errors import GenomeError
+from evonet.errors import GenomeError, shown
 from evonet.genome.genes import (
     KINDS,
     LAYER_GENES,
     NETWORK_GENES,
-    Value,
     layer_initializer,
 )
 
 
-def _checked(gene: str, value: object) -> Value:
+def _checked(gene: str, value: object) -> Any:
     """The value in the gene's own type; GenomeError where it is missing or not legal."""
     kind = KINDS[gene]
     if value is None:
@@ -32,7 +32,7 @@ def _checked(gene: str, value: object) -> Value:
         return kind.neutral
     converted = kind.convert(value)
     if converted is None:
-        raise GenomeError(f"gene '{gene}' is {value!r:.80}; expected {kind.expected}.")
+        raise GenomeError(f"gene '{gene}' is {shown(value)}; expected {kind.expected}.")
     return converted
 
 
@@ -101,9 +101,9 @@ class Genome:
     def _canonical_initializer(self) -> str:
         """One name for initializers that build the same network: "matched" where it is the same.
 
-        The output layer (softmax, sigmoid or linear) is always of the Glorot family.
+        The output layer is initialized as a linear one.
         """
-        family, distribution = self.initializer.rsplit("_", 1)
+        _, distribution = self.initializer.rsplit("_", 1)
         matched = f"matched_{distribution}"
         activations = [*(layer.activation for layer in self.layers), "linear"]
         same = all(
@@ -121,12 +121,12 @@ class Genome:
         """Trainable parameters, before any network is built.
 
         Example:
-            >>> lenet = Genome((Layer(300, "relu"), Layer(100, "relu")), "he_normal", "sgd", 0.1, 32)
-            >>> lenet.parameter_count(784, 10)
+            >>> layers = Layer(300, "relu"), Layer(100, "relu")
+            >>> Genome(layers, "he_normal", "sgd", 0.1, 32).parameter_count(784, 10)
             266610
         """
         widths = [n_inputs, *(layer.units for layer in self.layers), n_outputs]
-        return sum((a + 1) * b for a, b in zip(widths, widths[1:], strict=False))
+        return sum((a + 1) * b for a, b in pairwise(widths))
 
     def to_dict(self) -> dict[str, object]:
         """Canonical form: only genes that act, and not at their neutral value."""
@@ -157,8 +157,8 @@ class Genome:
             genes = _known_keys(record, ("layers", *NETWORK_GENES))
             layers = genes.pop("layers", None)
             if not isinstance(layers, list):
-                raise GenomeError(f"'layers' is {layers!r:.80}; expected a list of layers.")
-            network = {name: genes.get(name) for name in NETWORK_GENES}
+                raise GenomeError(f"'layers' is {shown(layers)}; expected a list of layers.")
+            network: dict[str, Any] = {name: genes.get(name) for name in NETWORK_GENES}
             return cls(layers=tuple(_layer(i, layer) for i, layer in enumerate(layers)), **network)
         except GenomeError as error:
             raise GenomeError(f"{where}: {error}") from None
@@ -181,8 +181,8 @@ def _layer(index: int, record: object) -> Layer:
 def _known_keys(record: object, known: tuple[str, ...]) -> dict[str, Any]:
     """The record as a dict, refused where it is not one or has keys that are not genes."""
     if not isinstance(record, Mapping):
-        raise GenomeError(f"found {record!r:.80}; expected an object of genes.")
+        raise GenomeError(f"found {shown(record)}; expected an object of genes.")
     for key in record:
         if key not in known:
-            raise GenomeError(f"unknown gene {key!r:.80}; expected one of {', '.join(known)}.")
+            raise GenomeError(f"unknown gene {shown(key)}; expected one of {', '.join(known)}.")
     return dict(record)

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
-from evonet.errors import GenomeError, SpaceError
+from evonet.errors import GenomeError, SpaceError, shown
 from evonet.genome.genes import KINDS, LAYER_GENES, NETWORK_GENES, GeneKind, Value
 from evonet.genome.genome import Genome, Layer
 from evonet.toml import read_toml
@@ -85,7 +86,7 @@ class SearchSpace:
         """
         try:
             text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise SpaceError(f"Cannot read the search space {path}: {error}.") from None
         return cls.default().change(read_toml(text, str(path), SpaceError), where=str(path))
 
@@ -121,24 +122,52 @@ class SearchSpace:
 
     def sample_layer(self, rng: np.random.Generator) -> Layer:
         """A layer, every gene drawn on its own."""
-        return Layer(**{name: self.genes[name].sample(rng) for name in LAYER_GENES})  # type: ignore[arg-type]
+        genes: dict[str, Any] = {name: self.genes[name].sample(rng) for name in LAYER_GENES}
+        return Layer(**genes)
 
     def sample(self, rng: np.random.Generator) -> Genome:
         """A genome, every gene drawn on its own."""
         depth = int(self.genes["layers"].sample(rng))
         layers = tuple(self.sample_layer(rng) for _ in range(depth))
-        network = {name: self.genes[name].sample(rng) for name in NETWORK_GENES}
-        return Genome(layers, **network)  # type: ignore[arg-type]
+        network: dict[str, Any] = {name: self.genes[name].sample(rng) for name in NETWORK_GENES}
+        return Genome(layers, **network)
 
     def with_gene(
         self, rng: np.random.Generator, genome: Genome, name: str, value: Value
     ) -> Genome:
         """``genome`` with one network gene set; genes that come to act with it are drawn."""
-        genes = {n: getattr(genome, n) for n in NETWORK_GENES} | {name: value}
+        genes = self.network_genes(genome) | {name: value}
         for other in NETWORK_GENES:
             if genes[other] is None and KINDS[other].acts(genes):
                 genes[other] = self.genes[other].sample(rng)
         return replace(genome, **genes)
+
+    def with_layers(self, genome: Genome, layers: tuple[Layer, ...]) -> Genome:
+        """``genome`` with other layers, the rest of it under the names of this space."""
+        return Genome(layers, **self.network_genes(genome))
+
+    def adopt(self, rng: np.random.Generator, genome: Genome) -> Genome:
+        """``genome`` with every pinned gene (one value in this space) set to that value.
+
+        The other genes may lie outside the space: a founder with 300 units keeps them until a
+        mutation steps to a value of the space.
+
+        Raises:
+            GenomeError: the number of layers is pinned and the genome has another.
+        """
+        pinned = {n: gene.values[0] for n, gene in self.genes.items() if len(gene.values) == 1}
+        depth = pinned.get("layers", len(genome.layers))
+        if len(genome.layers) != depth:
+            raise GenomeError(
+                f"'{genome}' has {len(genome.layers)} layers; expected {depth}, as pinned."
+            )
+        layer_genes: dict[str, Any] = {n: pinned[n] for n in LAYER_GENES if n in pinned}
+        layers = tuple(replace(layer, **layer_genes) for layer in genome.layers)
+        genome = self.with_layers(genome, layers)
+        for name in NETWORK_GENES:
+            if name in pinned and getattr(genome, name) is not None:
+                genome = self.with_gene(rng, genome, name, pinned[name])
+        return genome
 
     def admits(self, genome: Genome) -> bool:
         """Whether this space contains the genome."""
@@ -150,14 +179,23 @@ class SearchSpace:
             for name in LAYER_GENES
         ):
             return False
-        return all(self._admits_gene(genome, name) for name in NETWORK_GENES)
+        return all(
+            value is None or value in self.genes[name].values
+            for name, value in self.network_genes(genome).items()
+        )
 
-    def _admits_gene(self, genome: Genome, name: str) -> bool:
-        value, allowed = getattr(genome, name), self.genes[name].values
-        if value is None or value in allowed:
-            return True
-        # A canonical genome may carry another name of an allowed value.
-        return any(replace(genome, **{name: other}) == genome for other in allowed)
+    def network_genes(self, genome: Genome) -> dict[str, Any]:
+        """The network genes of a genome, its initializer under the name it has in this space.
+
+        With tanh layers alone, "glorot_normal" is canonically "matched_normal". In a space that
+        holds only the first of these names, it must not become He's when the layers change.
+        """
+        genes = {name: getattr(genome, name) for name in NETWORK_GENES}
+        names = self.genes["initializer"].values
+        if genome.initializer not in names:
+            same = (name for name in names if replace(genome, initializer=str(name)) == genome)
+            genes["initializer"] = next(same, genome.initializer)
+        return genes
 
     @property
     def size(self) -> int:
@@ -166,7 +204,7 @@ class SearchSpace:
         n_stacks = sum(n_layers**depth for depth in self.depths)
         return n_stacks * sum(1 for _ in self._network_genes())
 
-    def _network_genes(self) -> Iterator[dict[str, Value | None]]:
+    def _network_genes(self) -> Iterator[dict[str, Any]]:
         """Every combination of the network genes, those that do not act being None."""
         done = set()
         for values in itertools.product(*(self.genes[name].values for name in NETWORK_GENES)):
@@ -186,12 +224,14 @@ class SearchSpace:
         for network in self._network_genes():
             for depth in self.depths:
                 for layers in itertools.product(one_layer, repeat=depth):
-                    yield Genome(layers, **network)  # type: ignore[arg-type]
+                    yield Genome(layers, **network)
 
 
 def _kind(gene: str, where: str) -> GeneKind:
     if gene not in KINDS:
-        raise SpaceError(f"{where}: unknown gene {gene!r:.80}; expected one of {', '.join(KINDS)}.")
+        raise SpaceError(
+            f"{where}: unknown gene {shown(gene)}; expected one of {', '.join(KINDS)}."
+        )
     return KINDS[gene]
 
 
@@ -210,7 +250,7 @@ def _values(kind: GeneKind, domain: object, where: str) -> list[Value]:
         domain = _range(kind, domain, where)
     if not isinstance(domain, list) or not domain:
         raise SpaceError(
-            f"{where}: gene '{kind.name}' is {domain!r:.80}; expected a list of values, such as "
+            f"{where}: gene '{kind.name}' is {shown(domain)}; expected a list of values, such as "
             f"{kind.name} = [...]" + (", or { low, high, count }." if kind.ordered else ".")
         )
     values: dict[Value, None] = {}
@@ -218,39 +258,38 @@ def _values(kind: GeneKind, domain: object, where: str) -> list[Value]:
         value = kind.convert(item)
         if value is None:
             raise SpaceError(
-                f"{where}: gene '{kind.name}' has the value {item!r:.80}; expected {kind.expected}."
+                f"{where}: gene '{kind.name}' has the value {shown(item)}; "
+                f"expected {kind.expected}."
             )
         values[value] = None
     return list(values)
 
 
 def _range(kind: GeneKind, domain: Mapping[str, object], where: str) -> list[Value]:
-    """The values of ``{ low, high, count, scale }``, rounded to three significant digits."""
+    """The values of ``{ low, high, count, scale }``: whole, or with three significant digits."""
     place = f"{where}: gene '{kind.name}'"
     if kind.numbers is None:
         raise SpaceError(f"{place} is a choice between names; expected a list of them.")
     if unknown := set(domain) - _RANGE_KEYS:
-        raise SpaceError(f"{place}: unknown key {min(unknown)!r:.80}; expected low, high, count, scale.")
+        raise SpaceError(
+            f"{place}: unknown key {shown(min(unknown))}; expected low, high, count, scale."
+        )
     low, high, count = (domain.get(key) for key in ("low", "high", "count"))
     scale = domain.get("scale", "linear")
-    numeric = [x for x in (low, high) if isinstance(x, int | float) and not isinstance(x, bool)]
-    if len(numeric) < 2 or not math.isfinite(numeric[0]) or not numeric[0] < numeric[1] < math.inf:
-        raise SpaceError(f"{place}: low is {low!r:.40}, high is {high!r:.40}; expected low below high.")
-    if not isinstance(count, int) or isinstance(count, bool) or not 2 <= count <= _MAX_VALUES:
-        raise SpaceError(f"{place}: count is {count!r:.40}; expected 2 to {_MAX_VALUES}.")
-    if scale not in ("linear", "log") or (scale == "log" and numeric[0] <= 0):
-        raise SpaceError(f'{place}: scale is {scale!r:.40}; expected "linear", or "log" with low above 0.')
-    space = np.geomspace if scale == "log" else np.linspace
-    points = [float(f"{x:.3g}") for x in space(numeric[0], numeric[1], count)]
-    return [round(x) for x in points] if kind.numbers is int else list(points)
-
-
-def check_admitted(space: SearchSpace, genomes: list[Genome], where: str) -> None:
-    """Refuse genomes that a space does not contain.
-
-    Raises:
-        GenomeError: names the first such genome and the gene that is outside.
-    """
-    for i, genome in enumerate(genomes):
-        if not space.admits(genome):
-            raise GenomeError(f"{where}: genome {i} ({genome}) is outside the search space.")
+    ends = [x for x in map(kind.convert, (low, high)) if isinstance(x, int | float)]
+    if len(ends) < 2 or not ends[0] < ends[1]:
+        raise SpaceError(
+            f"{place}: low is {shown(low)}, high is {shown(high)}; "
+            f"expected low below high, each {kind.expected}."
+        )
+    if not isinstance(count, int) or not 2 <= count <= _MAX_VALUES:  # true counts as 1
+        raise SpaceError(f"{place}: count is {shown(count)}; expected 2 to {_MAX_VALUES}.")
+    if scale not in ("linear", "log") or (scale == "log" and ends[0] <= 0):
+        raise SpaceError(
+            f'{place}: scale is {shown(scale)}; expected "linear", or "log" with low above 0.'
+        )
+    spaced = np.geomspace if scale == "log" else np.linspace
+    points = spaced(ends[0], ends[1], count)
+    if kind.numbers is int:
+        return [round(x) for x in points]
+    return [min(max(float(f"{x:.3g}"), ends[0]), ends[1]) for x in points]

@@ -56,8 +56,8 @@ class Database:
             raise RecordError(f"{self.path} is not a {kind} of evonet.")
         if found[1] != version:
             raise RecordError(
-                f"{self.path} is a {kind} of version {found[1]}; this evonet reads version {version}. "
-                "Use the evonet that wrote it, or start a new run."
+                f"{self.path} is a {kind} of version {found[1]}; this evonet reads version "
+                f"{version}. Use the evonet that wrote it, or start a new run."
             )
 
     def _make(self, kind: str, version: int, schema: str) -> None:
@@ -78,7 +78,9 @@ class Database:
             if any(sign in reason for sign in _SIGNS_OF_DAMAGE):
                 advice = _DAMAGED
             elif "is full" in reason:
-                advice = "The disk is full. What was committed is kept: free some space, then resume"
+                advice = (
+                    "The disk is full. What was committed is kept: free some space, then resume"
+                )
             elif "locked" in reason or "constraint" in reason:
                 advice = "Another process is writing to it. Wait for it to end"
             else:
@@ -113,7 +115,9 @@ class Database:
         try:
             return [make(*row) for row in rows]
         except (ValueError, LookupError, TypeError, GenomeError) as error:
-            raise RecordError(f"{self.path}: a row makes no sense ({error}). {_DAMAGED}.") from error
+            raise RecordError(
+                f"{self.path}: a row makes no sense ({error}). {_DAMAGED}."
+            ) from error
 
     def close(self) -> None:
         """Close the file."""

@@ -20,6 +20,6 @@ def exporting(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RecordError(
-            f"Cannot write into {folder}: {error.strerror or error}. The record is kept: mend that, "
-            f"then go on with evonet resume {folder}"
+            f"Cannot write into {folder}: {error.strerror or error}. The record is kept: mend "
+            f"that, then go on with evonet resume {folder}"
         ) from None

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -112,7 +113,8 @@ class RunRecord:
         self.folder = folder
         if not (folder / FILE).is_file():
             raise RecordError(
-                f"No run at {folder}: expected a folder with a {FILE}. `evonet list` names the runs."
+                f"No run at {folder}: expected a folder with a {FILE}. "
+                "`evonet list` names the runs."
             )
         self._database = Database(folder / FILE, "run record", VERSION, _SCHEMA, create=False)
 
@@ -137,9 +139,8 @@ class RunRecord:
         folder = _new_folder(results, name, data_name)
         unfinished = folder / f"{FILE}.new"
         unfinished.unlink(missing_ok=True)
-        database = Database(unfinished, "run record", VERSION, _SCHEMA, create=True)
-        _write_facts(database, facts)
-        database.close()
+        with closing(Database(unfinished, "run record", VERSION, _SCHEMA, create=True)) as database:
+            _write_facts(database, facts)
         unfinished.rename(folder / FILE)
         return cls(folder)
 
@@ -155,9 +156,7 @@ class RunRecord:
 
     def fact(self, name: str) -> Any:
         """A fact, or None where it was never written."""
-        found = self._database.read(
-            json.loads, "SELECT value FROM facts WHERE name = ?", (name,)
-        )
+        found = self._database.read(json.loads, "SELECT value FROM facts WHERE name = ?", (name,))
         return found[0] if found else None
 
     # Evaluations
@@ -166,7 +165,8 @@ class RunRecord:
         """Write down one evaluation; on return it is on disk."""
         with self._database.transaction():
             self._database.execute(
-                "INSERT INTO evaluations (score_key, origin, genome, evaluation) VALUES (?, ?, ?, ?)",
+                "INSERT INTO evaluations (score_key, origin, genome, evaluation) "
+                "VALUES (?, ?, ?, ?)",
                 (
                     stored.score_key,
                     stored.origin,
@@ -206,7 +206,14 @@ class RunRecord:
             for c in candidates:
                 self._database.execute(
                     "INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)",
-                    (c.generation, c.slot, c.genome_key, c.score_key, c.operator, json.dumps(c.parents)),
+                    (
+                        c.generation,
+                        c.slot,
+                        c.genome_key,
+                        c.score_key,
+                        c.operator,
+                        json.dumps(c.parents),
+                    ),
                 )
             self._database.execute(
                 "INSERT INTO generations VALUES (?, ?, ?, ?)",

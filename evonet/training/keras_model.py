@@ -41,7 +41,9 @@ def choose_loss(name: str, target: Target) -> str:
     if target.task == "regression":
         return {"auto": "mse"}.get(name, name)
     if name != "auto":
-        raise ConfigError(f"loss {name} is for regression, the task is {target.task}. Leave out --loss.")
+        raise ConfigError(
+            f"loss {name} is for regression, the task is {target.task}. Leave out --loss."
+        )
     return "binary_crossentropy" if target.task == "binary" else "sparse_categorical_crossentropy"
 
 
