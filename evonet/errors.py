@@ -9,6 +9,9 @@ class EvonetError(Exception):
 
     exit_code = 1
 
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))  # one line, whatever names it quotes
+
 
 class ConfigError(EvonetError):
     """A setting has a value that cannot work. Exit code 2: wrong usage."""

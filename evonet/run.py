@@ -127,7 +127,7 @@ def save_population(folder: Path, file: Path) -> int:
 
 def _founders(config: RunConfig, space: SearchSpace) -> list[Genome]:
     """The genomes the first generation starts with: the user's, or a few that often work."""
-    rng = stream(config.seed, "sample")
+    rng = stream(config.seed, "founders")
     if config.population:
         return [space.adopt(rng, genome) for genome in read_genomes(config.population)]
     return [genome for genome in starters() if space.admits(genome)]

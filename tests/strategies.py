@@ -59,7 +59,7 @@ def raw_genomes(max_depth: int = 4, max_units: int = 1000) -> st.SearchStrategy[
             "initializer": st.sampled_from(INITIALIZERS),
             "optimizer": st.sampled_from(OPTIMIZERS),
             "momentum": st.one_of(
-                st.sampled_from([0, -0.0, 0.9]), st.floats(0.0, 1.0, exclude_max=True)
+                st.sampled_from([0.01, 0.9]), st.floats(0.01, 1.0, exclude_max=True)
             ),
             "learning_rate": st.one_of(st.sampled_from([1, 1e-3]), st.floats(1e-8, 100.0)),
             "batch_size": st.integers(1, 65_536),

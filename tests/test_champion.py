@@ -162,3 +162,17 @@ def test_regression_predicts_in_the_targets_own_unit(tmp_path: Path) -> None:
     predicted = predict_file(result.folder, table)["prediction"]
     assert np.abs(predicted - y).mean() < 400
     assert json.dumps(result.to_dict())
+
+
+def test_words_that_look_like_numbers_are_words_in_prediction_too(tmp_path: Path) -> None:
+    codes = ["007", "1.0", "true", "x"]
+    rows = [f"{codes[i % 4]},{i % 5},{'yn'[i % 4 < 2]}" for i in range(80)]
+    (tmp_path / "t.csv").write_text("\n".join(["code,n,y", *rows]))
+    settings = {"data": str(tmp_path / "t.csv"), "target": "y", "results": tmp_path}
+    result = train(GENOME, make_config({**settings, "final_epochs": 30}))
+    (tmp_path / "n.csv").write_text("code,n\n007,1\n1.0,1\n")  # without x, all look like numbers
+    predicted = predict_file(result.folder, tmp_path / "n.csv", probabilities=True)
+    expected = predict_file(result.folder, tmp_path / "t.csv", probabilities=True)
+    whole = pd.read_csv(tmp_path / "t.csv", dtype=str)
+    same = [whole.index[(whole.code == c) & (whole.n == "1")][0] for c in ("007", "1.0")]
+    pd.testing.assert_frame_equal(predicted, expected.iloc[same].reset_index(drop=True))

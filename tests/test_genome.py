@@ -208,10 +208,12 @@ class TestCanonicalForm:
         assert Genome.from_dict(record).to_dict()["layers"] == [{"units": 8, "activation": "relu"}]
 
     def test_minus_zero_is_zero(self) -> None:
-        assert (
-            Genome.from_dict(changed(momentum=-0.0)).key
-            == Genome.from_dict(changed(momentum=0.0)).key
-        )
+        minus, plus = (Genome.from_dict(changed_layer(dropout=zero)) for zero in (-0.0, 0.0))
+        assert minus.key == plus.key
+
+    def test_momentum_zero_is_refused_because_it_is_sgd_under_another_name(self) -> None:
+        with pytest.raises(GenomeError, match=r"'momentum' is 0; expected a number from 0\.01"):
+            Genome.from_dict(changed(momentum=0))
 
     def test_keys_are_those_of_old_records(self) -> None:
         # Written down once. A gene added later must be neutral here, or old scores are lost.
@@ -291,8 +293,8 @@ class TestRefusals:
             (changed(optimizer=None), "'optimizer' is missing; expected one of sgd, momentum"),
             (changed(optimizer="magic"), "'optimizer' is 'magic'; expected one of sgd, momentum"),
             (changed(optimizer=["sgd"]), r"'optimizer' is \['sgd'\]; expected one of sgd"),
-            (changed(momentum=...), "'momentum' is missing; expected a number from 0 up to but"),
-            (changed(momentum=1.0), "'momentum' is 1.0; expected a number from 0 up to but not 1"),
+            (changed(momentum=...), "'momentum' is missing; expected a number from 0.01 up"),
+            (changed(momentum=1.0), "'momentum' is 1.0; expected a number from 0.01 up to but"),
             (changed(batch_size=True), "'batch_size' is True; expected a whole number from 1"),
             (changed(batch_size=32.0), "'batch_size' is 32.0; expected a whole number from 1"),
             (changed(learning_rate="1e-3"), "'learning_rate' is '1e-3'; expected a number from"),

@@ -22,7 +22,8 @@ GENOME: dict[str, Any] = {
     "learning_rate": 0.1,
     "batch_size": 32,
 }
-SHIPPED = sorted((Path(__file__).parents[1] / "genomes").glob("*.json"))
+ROOT = Path(__file__).parents[1]
+SHIPPED = [*sorted(ROOT.glob("genomes/*.json")), *sorted(ROOT.glob("evonet/genome/*.json"))]
 
 
 def file_of(tmp_path: Path, content: object) -> Path:

@@ -638,3 +638,11 @@ def test_fingerprint_is_plain_text_of_fixed_length() -> None:
     assert len(fingerprint) == 32
     assert int(fingerprint, 16) >= 0
     assert json.loads(json.dumps(fingerprint)) == fingerprint
+
+
+def test_half_a_test_part_is_refused(tmp_path: Path, refuses) -> None:
+    path = tmp_path / "a.npz"
+    x, y = np.zeros((20, 2)), np.arange(20) % 2
+    np.savez(path, x_train=x, y_train=y, x_test=x)
+    with refuses(r"a\.npz has x_test or y_test alone; expected both, or neither"):
+        read_source(str(path), None)

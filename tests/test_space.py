@@ -317,6 +317,7 @@ class TestFiles:
             "units": st.integers(1, 65_536),
             "batch_size": st.integers(1, 65_536),
             "learning_rate": st.floats(1e-8, 100),
+            "momentum": st.floats(0.01, 1, exclude_max=True),
         }.get(gene, st.floats(0, 1, exclude_max=True))
         low, high = sorted([data.draw(numbers), data.draw(numbers)])
         assume(low < high)

@@ -40,7 +40,7 @@ def predict_file(folder: Path, file: Path, probabilities: bool = False) -> pd.Da
         raise RecordError(f"{folder} has no winner yet. Go on with it: evonet resume {folder}")
     target = Target.from_dict(data["target"])
     preparation = preparation_from_dict(data["preparation"])
-    x = preparation.transform(read_features(file))
+    x = preparation.transform(read_features(file, words=preparation.words))
     outputs = predict(
         _load_model(folder, Winner.from_dict(winners[-1]["winner"]), target, x.shape[1]), x
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -106,6 +106,11 @@ class TablePreparation:
         """Names of the network inputs, in order."""
         return [name for column in self.columns for name in column.inputs]
 
+    @property
+    def words(self) -> list[str]:
+        """Names of the columns that hold words."""
+        return [c.name for c in self.columns if isinstance(c, CategoricalColumn)]
+
     def transform(self, features: Features) -> np.ndarray:
         """Network inputs.
 
@@ -144,10 +149,12 @@ class ImagePreparation:
     Attributes:
         shape: of one image.
         scale: the largest value a pixel can have.
+        words: names of the columns that hold words: none.
     """
 
     shape: tuple[int, ...]
     scale: float
+    words: ClassVar[tuple[str, ...]] = ()
 
     @property
     def inputs(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,14 +100,18 @@ def read_source(data: str, target: str | None) -> RawData:
     return _take_target(read_table(path), name, target, path)
 
 
-def read_features(path: Path) -> Features:
+def read_features(path: Path, words: Collection[str] = ()) -> Features:
     """The rows of a file, for prediction: a table, or the array of an NPZ file.
+
+    Args:
+        path: the file.
+        words: columns that held words in training, so that "007" is not read as 7.
 
     Raises:
         DataError: the file is missing, of an unknown kind, or cannot be read.
     """
     if path.suffix != ".npz":
-        return read_table(path)
+        return read_table(path, words)
     arrays = _load_npz(path)
     for key in ("x", "x_test", "x_train"):
         if key in arrays:
@@ -115,18 +119,22 @@ def read_features(path: Path) -> Features:
     raise DataError(f"{path} has the arrays {sorted(arrays)}; expected x, or x_test.")
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
     """The table in a CSV, TSV, Parquet or Feather file, typed column by column.
 
     An empty cell is a missing value. Words such as NA and ? are missing values in a column
     that otherwise holds numbers, and categories in any other.
+
+    Args:
+        path: the file.
+        words: columns of a text file to be left as they are spelled.
 
     Raises:
         DataError: the file is missing, of an unknown kind, empty, or cannot be read.
     """
     name = path.name.removesuffix(".gz")
     if name.endswith((".csv", ".tsv")):
-        frame = _read_text_table(path, "\t" if name.endswith(".tsv") else ",")
+        frame = _read_text_table(path, "\t" if name.endswith(".tsv") else ",", words)
     elif name.endswith(".parquet"):
         frame = _reading(path, lambda: pd.read_parquet(path))
     elif name.endswith(".feather"):
@@ -160,7 +168,7 @@ def _reading(path: Path, read: Callable[[], Any]) -> Any:
         ) from None
 
 
-def _read_text_table(path: Path, separator: str) -> pd.DataFrame:
+def _read_text_table(path: Path, separator: str, words: Collection[str]) -> pd.DataFrame:
     def read(**how: Any) -> pd.DataFrame:
         return pd.read_csv(path, sep=separator, keep_default_na=False, na_values=[""], **how)
 
@@ -171,8 +179,9 @@ def _read_text_table(path: Path, separator: str) -> pd.DataFrame:
         raise DataError(
             f"{path} has the column {repeated[0]!r} more than once; rename one of them."
         )
-    frame = _reading(path, lambda: read(low_memory=False, **_EXACT))
-    return frame.apply(_numbers_if_all_are)
+    spelled = {name: str for name in words if name in set(header)}
+    frame = _reading(path, lambda: read(low_memory=False, dtype=spelled, **_EXACT))
+    return frame.apply(lambda c: c if c.name in spelled else _numbers_if_all_are(c))
 
 
 def _numbers_if_all_are(column: pd.Series) -> pd.Series:
@@ -217,7 +226,9 @@ def _read_npz(path: Path, name: str, target: str | None) -> RawData:
             raise DataError(
                 f"{path} has the arrays {sorted(arrays)}; expected x_train and y_train."
             )
-    parts = ["train", "test"] if {"x_test", "y_test"} <= set(arrays) else ["train"]
+    if ("x_test" in arrays) != ("y_test" in arrays):
+        raise DataError(f"{path} has x_test or y_test alone; expected both, or neither.")
+    parts = ["train", "test"] if "x_test" in arrays else ["train"]
     for part in parts:
         x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
         alike = x.shape[1:] == arrays["x_train"].shape[1:]

@@ -139,7 +139,7 @@ KINDS: Mapping[str, GeneKind] = {
         GeneKind("initializer", "network", names=INITIALIZERS, block="initializer"),
         GeneKind("optimizer", "network", names=OPTIMIZERS, block="training"),
         GeneKind(
-            "momentum", "network", float, 0.0, 1.0, True, block="training", acts=_has_momentum
+            "momentum", "network", float, 0.01, 1.0, True, block="training", acts=_has_momentum
         ),
         GeneKind("learning_rate", "network", float, low=1e-8, high=100.0, block="training"),
         GeneKind("batch_size", "network", int, low=1, high=65_536, block="training"),
