@@ -21,11 +21,6 @@ def main() -> None:
             raise
         print(f"evonet: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("evonet: interrupted; what was finished is kept.", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of a pipe has gone, as in `evonet list | head -1`
-        sys.stderr.close()
 
 
 if __name__ == "__main__":

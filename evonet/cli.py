@@ -15,14 +15,13 @@ from typing import Annotated, Any, Literal, Optional, get_args, get_origin
 
 import typer
 
+from evonet import __version__
 from evonet.config import RunConfig, make_config, read_config, setting_panel, setting_types
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="evonet evolves neural-network architectures on your own data.",
-    epilog="Every command takes --help, and --debug for the traceback of an error.",
 )
 
 _RESULTS = Path("results")
@@ -30,6 +29,28 @@ Run = Annotated[str, typer.Argument(help="A run's folder, or its name in the res
 Results = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the run's folder and nothing else.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"evonet {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    help="evonet evolves neural-network architectures on your own data.",
+    epilog="Every command takes --help, and --debug for the traceback of an error.",
+)
+def before_the_command(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """What may stand before a command."""
 
 
 def _with_settings(
@@ -67,7 +88,7 @@ def _flag(name: str) -> inspect.Parameter:
         kind = list[str]
     elif get_origin(kind) is not Literal and get_args(kind):  # "int | None" is an int, if passed
         kind = next(part for part in get_args(kind) if part is not type(None))
-    default = "" if field.default is None or several else f" [default: {field.default}]"
+    default = "" if field.default is None or several else f" (default: {field.default})"
     option = typer.Option(
         f"--{name.replace('_', '-')}",
         help=f"{field.description}{default}",
@@ -96,7 +117,8 @@ def evolve_command(
 ) -> None:
     """Evolve networks on your data; without flags, on the digits data, in a few minutes."""
     from_file = read_config(config) if config else {}
-    checked = make_config({**from_file, **settings}, where=str(config) if config else "")
+    make_config(from_file, where=str(config))  # so that a mistake is found where it was made
+    checked = make_config({**from_file, **settings})
     from evonet.run import evolve
 
     _run(lambda observer, stop: evolve(checked, observer, stop), quiet, as_json)
@@ -112,7 +134,7 @@ def resume_command(
     as_json: Json = False,
     settings: dict[str, Any],
 ) -> None:
-    """Go on with a stopped or killed run to its own limits, or to new ones."""
+    """Go on with a stopped or killed run to its own limits, or to new ones instead of them."""
     from evonet.run import resume
 
     folder = _folder(run, results)
@@ -137,8 +159,10 @@ def train_command(
 
     genomes = read_genomes(genome)
     if not 0 <= pick < len(genomes):
-        raise GenomeError(f"{genome} has {len(genomes)} genomes; expected --pick below that.")
-    _run(lambda observer, _: train(genomes[pick], checked, observer), quiet, as_json)
+        raise GenomeError(
+            f"{genome} has {len(genomes)} genomes, the first is 0; got --pick {pick}."
+        )
+    _run(lambda observer, stop: train(genomes[pick], checked, observer, stop), quiet, as_json)
 
 
 @app.command("predict")
@@ -176,14 +200,11 @@ def show_command(*, run: Run, results: Results = _RESULTS, as_json: Json = False
     from evonet.store.record import RunRecord
     from evonet.terminal import show_run
 
-    record = RunRecord(_folder(run, results))
-    try:
+    with RunRecord(_folder(run, results)) as record:
         if as_json:
             typer.echo(json.dumps(read_result(record).to_dict()))
         else:
             show_run(record)
-    finally:
-        record.close()
 
 
 @app.command("list")

@@ -150,8 +150,8 @@ class RunConfig(BaseModel):
         return self.model_dump(mode="json")
 
     def to_toml(self) -> str:
-        """The config.toml of a run, which ``--config`` reads."""
-        return write_toml(self.to_dict())
+        """The config.toml of a run, which ``--config`` reads for another run like it."""
+        return write_toml(self.to_dict() | {"name": None})
 
 
 def make_config(settings: Mapping[str, Any], where: str = "") -> RunConfig:
@@ -197,6 +197,11 @@ def setting_panel(name: str) -> str:
     """The heading under which a setting stands in the help."""
     extra = RunConfig.model_fields[name].json_schema_extra
     return str(extra["panel"]) if isinstance(extra, dict) else ""
+
+
+def is_limit(name: str) -> bool:
+    """Whether a setting is a limit of the search, which may change when a run is resumed."""
+    return setting_panel(name) == "Stop"
 
 
 def setting_types() -> dict[str, Any]:

@@ -35,13 +35,12 @@ class Request:
 
     Attributes:
         genome: the network and how it trains.
-        seed: decides the initial weights, the order of the rows and the dropout.
-        repeat: 0 for the search; 1 and up for further trainings of the same genome.
+        seed: decides the initial weights, the order of the rows and the dropout; another seed
+            for every repeat (see ``streams.training_seed``).
     """
 
     genome: Genome
     seed: int
-    repeat: int = 0
 
 
 @dataclass(frozen=True)

@@ -19,4 +19,9 @@ def fitness(evaluation: Evaluation, metric: Metric) -> float:
     """The fitness of a training: higher is better, ``WORST`` if it failed."""
     if not evaluation.ok or evaluation.score is None or not math.isfinite(evaluation.score):
         return WORST
-    return max(WORST, evaluation.score if metric.maximise else -evaluation.score)
+    return max(WORST, metric.sign * evaluation.score)
+
+
+def rank(evaluation: Evaluation, metric: Metric) -> tuple[float, float]:
+    """What to sort successful trainings by, best first: of equal scores the lower loss."""
+    return -fitness(evaluation, metric), min(evaluation.validation_loss)

@@ -30,9 +30,14 @@ class Metric:
     maximise: bool
     compute: Callable[[np.ndarray, np.ndarray], float]
 
+    @property
+    def sign(self) -> int:
+        """1 or -1: what turns a score into a number of which more is better, and back."""
+        return 1 if self.maximise else -1
+
     def better(self, a: float, b: float) -> bool:
         """Whether score ``a`` beats score ``b``."""
-        return a > b if self.maximise else a < b
+        return self.sign * a > self.sign * b
 
 
 def _accuracy(truth: np.ndarray, p: np.ndarray) -> float:
@@ -102,6 +107,23 @@ REGRESSION_METRICS = {
     )
 }
 METRICS = CLASSIFICATION_METRICS | REGRESSION_METRICS
+
+
+def score(
+    metric: Metric, target: Target, encoded: np.ndarray, predictions: np.ndarray
+) -> float | None:
+    """The score of some predictions, or None where they or it are not finite.
+
+    Args:
+        metric: what to compute.
+        target: what is predicted.
+        encoded: ``(n,)`` what is true, as ``Target.encode`` returns it.
+        predictions: as ``Target.predictions`` returns them.
+    """
+    if not np.isfinite(predictions).all():
+        return None
+    value = metric.compute(target.truth(encoded), predictions)
+    return value if np.isfinite(value) else None
 
 
 def metrics_of(target: Target) -> dict[str, Metric]:

@@ -52,6 +52,7 @@ class RunResult:
         baselines: what it has to beat.
         metric: what was improved.
         n_test: rows of the test part.
+        n_winners: winners that the test part has scored, one for each end of the search.
         trainings: networks trained by this run, baselines and final fit not counted.
         seconds: wall-clock time of the search, all sessions together.
     """
@@ -62,6 +63,7 @@ class RunResult:
     baselines: tuple[Baseline, ...]
     metric: Metric
     n_test: int
+    n_winners: int
     trainings: int
     seconds: float
 
@@ -135,40 +137,28 @@ def read_result(record: RunRecord) -> RunResult:
         tuple(Baseline(**baseline) for baseline in record.fact("baselines")),
         METRICS[record.fact("metric")["name"]],
         record.fact("data")["rows"][2],
+        len(winners),
         record.count_trainings(),
-        search_seconds(record),
+        record.search_seconds(),
     )
-
-
-def search_seconds(record: RunRecord) -> float:
-    """Seconds of search that a record holds.
-
-    Of a generation that was cut short, the seconds of its finished trainings count.
-    """
-    committed = {c.score_key for c in record.candidates()}
-    cut_short = sum(
-        stored.evaluation.seconds
-        for stored in record.evaluations()
-        if stored.origin == "trained" and stored.score_key not in committed
-    )
-    return sum(g.seconds for g in record.generations()) + cut_short
 
 
 class Clock:
     """Seconds of search, those of earlier sessions included."""
 
     def __init__(self, record: RunRecord) -> None:
-        self._committed = sum(g.seconds for g in record.generations())
-        self._carried = search_seconds(record) - self._committed
+        self._before = record.search_seconds()
+        self._carried = self._before - sum(g.seconds for g in record.generations())
         self._started = time.monotonic()
 
     @property
     def seconds(self) -> float:
         """Seconds of search up to now."""
-        return self._committed + self._carried + time.monotonic() - self._started
+        return self._before + time.monotonic() - self._started
 
     def lap(self) -> float:
         """Seconds of the generation that ends now; the next one starts."""
-        lap = self.seconds - self._committed
-        self._committed, self._carried, self._started = self.seconds, 0.0, time.monotonic()
+        now = time.monotonic()
+        lap = self._carried + now - self._started
+        self._before, self._carried, self._started = self.seconds, 0.0, now
         return lap

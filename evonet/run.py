@@ -10,7 +10,7 @@ Resuming is the same path on a folder that holds a record already.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,9 +19,8 @@ from evonet.champion.baselines import fit_baselines
 from evonet.champion.winner import MODEL_FILE, crown, save_winner
 from evonet.config import RunConfig
 from evonet.errors import RecordError, TrainingError
-from evonet.evaluation import Evaluation
 from evonet.evolution.search import Candidate, Search
-from evonet.fitness import WORST, fitness
+from evonet.fitness import WORST, fitness, rank
 from evonet.genome import Genome, SearchSpace
 from evonet.genome.files import read_genomes, starters, write_genomes
 from evonet.progress import Clock, GenerationSummary, Observer, RunResult, read_result
@@ -31,6 +30,9 @@ from evonet.store.cache import ScoreCache
 from evonet.store.exports import exporting
 from evonet.store.record import RunRecord, StoredCandidate, StoredEvaluation, StoredGeneration
 from evonet.streams import stream
+
+#: A genome and the score that brought it here, if there was a search.
+Finalist = tuple[Genome, float | None]
 
 #: How many of the best genomes may stand in for a winner whose final fit diverges.
 _FINALISTS = 3
@@ -48,6 +50,9 @@ def evolve(
         observer: told what happens.
         should_stop: asked after every training; True ends the session with everything kept.
 
+    Returns:
+        What came out; without a winner if the session was stopped.
+
     Raises:
         EvonetError: the data, the space or a setting cannot work, or no training can succeed.
     """
@@ -55,7 +60,7 @@ def evolve(
     for gene, text in config.pins:
         space = space.fix(gene, text)
     founders = _founders(config, space)
-    return _evolve(Session.new(config, space, founders, observer or Observer(), should_stop))
+    return _run(Session.new(config, space, founders, None, observer or Observer(), should_stop))
 
 
 def resume(
@@ -68,42 +73,60 @@ def resume(
 
     Args:
         folder: the run's folder.
-        changes: new limits by setting name, such as ``{"generations": 40}``.
+        changes: new limits by setting name, such as ``{"generations": 40}``; given any, the old
+            limits (but for the number of generations) hold no more.
         observer: told what happens.
         should_stop: asked after every training; True ends the session with everything kept.
+
+    Returns:
+        What came out; without a new winner if the session was stopped.
 
     Raises:
         RecordError: there is no run at ``folder``, or it cannot be read.
         DataError: the data are not what they were.
     """
-    session = Session.stored(folder, changes or {}, observer or Observer(), should_stop)
-    if session.record.fact("given"):
-        genome = Genome.from_dict(session.record.fact("given"), str(folder))
-        return _finish(session, [(genome, None)], "no search: one genome was given")
-    return _evolve(session)
+    return _run(Session.stored(folder, changes or {}, observer or Observer(), should_stop))
 
 
-def train(genome: Genome, config: RunConfig, observer: Observer | None = None) -> RunResult:
+def train(
+    genome: Genome,
+    config: RunConfig,
+    observer: Observer | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> RunResult:
     """Fit one genome as a run fits its winner, in a new run folder, without a search.
 
+    Args:
+        genome: what to fit.
+        config: every setting of the run.
+        observer: told what happens.
+        should_stop: asked between fits; True ends the session with everything kept.
+
+    Returns:
+        What came out; its winner is the network of the genome.
+
     Raises:
-        EvonetError: the data cannot be learned from, or the training diverged.
+        EvonetError: the data cannot be learned from, or the training failed.
     """
     space = SearchSpace.default()
-    session = Session.new(config, space, [], observer or Observer(), lambda: False)
-    session.record.set_facts({"given": genome.to_dict()})
-    return _finish(session, [(genome, None)], "no search: one genome was given")
+    return _run(Session.new(config, space, [], genome, observer or Observer(), should_stop))
 
 
 def save_population(folder: Path, file: Path) -> int:
-    """Write the last population of a run to a file of genomes; how many there are.
+    """Write the last population of a run to a file of genomes.
+
+    Args:
+        folder: the run's folder.
+        file: where to write; a file that is there is replaced.
+
+    Returns:
+        How many genomes were written.
 
     Raises:
         RecordError: there is no run, it has no finished generation, or the file cannot be written.
     """
-    record = RunRecord(folder)
-    generations, stored = record.generations(), record.evaluations()
-    record.close()
+    with RunRecord(folder) as record:
+        generations, stored = record.generations(), record.evaluations()
     if not generations:
         raise RecordError(
             f"{folder} has no finished generation yet. Go on with it: evonet resume {folder}"
@@ -133,14 +156,21 @@ def _founders(config: RunConfig, space: SearchSpace) -> list[Genome]:
     return [genome for genome in starters() if space.admits(genome)]
 
 
-def _evolve(session: Session) -> RunResult:
-    """Search, then finish."""
-    _start(session)
-    reason = _search(session)
-    if reason is None or session.should_stop():
-        return _end(session, None)
-    session.observer.on_search_end(reason)
-    return _finish(session, _ranked(session)[:_FINALISTS], reason)
+def _run(session: Session) -> RunResult:
+    """Baselines, search, winner; the record is closed whatever happens."""
+    with session.record:
+        _start(session)
+        if session.given is not None:
+            finalists: list[Finalist] = [(session.given, None)]
+            reason: str | None = "no search: one genome was given"
+        else:
+            reason = _search(session)
+            finalists = _ranked(session)[:_FINALISTS]
+        if reason is None or session.should_stop():
+            return _end(session, None)
+        session.observer.on_search_end(reason)
+        _crown(session, finalists, reason)
+        return _end(session, reason)
 
 
 def _start(session: Session) -> None:
@@ -170,30 +200,31 @@ def _search(session: Session) -> str | None:
             if not candidates:
                 return f"all {len(search.seen)} genomes of the space are tried"
             session.observer.on_generation_start(search.generation, len(candidates))
-            evaluations: dict[str, Evaluation] = {}
+            requests = [session.request(c.genome) for c in candidates]
             best = search.population[0].fitness if search.population else WORST
-            evaluating = evaluator.evaluate([session.request(c.genome) for c in candidates])
-            while len(evaluations) < len(candidates):
+            known: dict[str, StoredEvaluation] = {}
+            evaluating = evaluator.evaluate(requests)
+            for _ in requests:
                 if session.should_stop():
                     return None
-                trained = record.count_trainings()
-                if over := rules.between_trainings(trained, clock.seconds, best):
+                n_trained = record.count_trainings()
+                if over := rules.between_trainings(n_trained, clock.seconds, best):
                     return over
-                _, evaluation = next(evaluating)
-                evaluations[evaluation.genome_key] = evaluation
-                best = max(best, fitness(evaluation, metric))
-                session.observer.on_evaluation(evaluation)
-            fitnesses = [fitness(evaluations[c.genome.key], metric) for c in candidates]
+                stored = next(evaluating)
+                known[stored.genome.key] = stored
+                best = max(best, fitness(stored.evaluation, metric))
+                session.observer.on_evaluation(stored.evaluation)
+            outcomes = [known[c.genome.key] for c in candidates]
+            fitnesses = [fitness(stored.evaluation, metric) for stored in outcomes]
             search = search.tell(zip(candidates, fitnesses, strict=True))
-            _refuse_hopeless(search, evaluations.values())
-            keys = [evaluator.key(session.request(c.genome)) for c in candidates]
-            _commit(session, search, candidates, keys, clock.lap())
+            _refuse_hopeless(search, outcomes)
+            _commit(session, search, candidates, outcomes, clock.lap())
         return over
     finally:
         cache.close()
 
 
-def _refuse_hopeless(search: Search, evaluations: Iterable[Evaluation]) -> None:
+def _refuse_hopeless(search: Search, outcomes: Sequence[StoredEvaluation]) -> None:
     """Stop with the reason where no training has ever succeeded.
 
     Raises:
@@ -201,10 +232,10 @@ def _refuse_hopeless(search: Search, evaluations: Iterable[Evaluation]) -> None:
     """
     if search.population:
         return
-    reasons = Counter(f"{e.status}: {e.reason}" for e in evaluations)
+    reasons = Counter(f"{s.evaluation.status}: {s.evaluation.reason}" for s in outcomes)
     (reason, count), *_ = reasons.most_common()
     raise TrainingError(
-        f"All {sum(reasons.values())} trainings of the first generation failed, {count} "
+        f"All {len(outcomes)} trainings of the first generation failed, {count} "
         f"of them with '{reason}'. Change the search space (lower learning rates, smaller "
         "layers) or the data."
     )
@@ -214,7 +245,7 @@ def _commit(
     session: Session,
     search: Search,
     candidates: Sequence[Candidate],
-    score_keys: Sequence[str],
+    outcomes: Sequence[StoredEvaluation],
     seconds: float,
 ) -> None:
     """Write down the generation that ``search`` was just told, and tell the observer."""
@@ -223,74 +254,60 @@ def _commit(
     session.record.commit_generation(
         StoredGeneration(number, population, search.stalled, seconds),
         [
-            StoredCandidate(number, slot, c.genome.key, key, c.operator, c.parents)
-            for slot, (c, key) in enumerate(zip(candidates, score_keys, strict=True))
+            StoredCandidate(number, slot, c.genome.key, stored.score_key, c.operator, c.parents)
+            for slot, (c, stored) in enumerate(zip(candidates, outcomes, strict=True))
         ],
     )
-    sign = 1 if session.metric.maximise else -1
-    stored = [session.record.evaluation(key) for key in score_keys]
-    known = [s for s in stored if s is not None]
+    scores = [session.metric.sign * member.fitness for member in search.population]
     session.observer.on_generation(
         GenerationSummary(
             number=number,
-            best=sign * search.population[0].fitness,
-            median=sign * median(member.fitness for member in search.population),
+            best=scores[0],
+            median=median(scores),
             best_genome=search.population[0].genome,
-            trained=sum(s.origin == "trained" for s in known),
-            cached=sum(s.origin == "cached" for s in known),
-            failed=sum(not s.evaluation.ok for s in known),
+            trained=sum(stored.origin == "trained" for stored in outcomes),
+            cached=sum(stored.origin == "cached" for stored in outcomes),
+            failed=sum(not stored.evaluation.ok for stored in outcomes),
             seconds=seconds,
         )
     )
 
 
-def _ranked(session: Session) -> list[tuple[Genome, float | None]]:
-    """Every genome with a score, best first; of equal scores the lower validation loss."""
-
-    def rank(stored: StoredEvaluation) -> tuple[float, float]:
-        evaluation = stored.evaluation
-        return -fitness(evaluation, session.metric), min(evaluation.validation_loss)
-
+def _ranked(session: Session) -> list[Finalist]:
+    """Every genome with a score, best first."""
     usable = [stored for stored in session.record.evaluations() if stored.evaluation.ok]
-    return [(stored.genome, stored.evaluation.score) for stored in sorted(usable, key=rank)]
+    usable.sort(key=lambda stored: rank(stored.evaluation, session.metric))
+    return [(stored.genome, stored.evaluation.score) for stored in usable]
 
 
-def _finish(
-    session: Session, finalists: Sequence[tuple[Genome, float | None]], reason: str
-) -> RunResult:
-    """Fit, test and save the winner, unless the record has this very one."""
-    record = session.record
+def _crown(session: Session, finalists: Sequence[Finalist], reason: str) -> None:
+    """Fit, test and save the winner, unless the record has this very one.
+
+    It has, if the winner it holds and every finalist that ranked above it are the same again.
+    """
+    record, budget = session.record, session.final_budget
     if not finalists:
         raise TrainingError(
-            f"The search ended ({reason}) before any training succeeded. Raise that limit: "
-            f"evonet resume {record.folder} --help"
+            f"The search ended ({reason}) before any training succeeded. Go on with another limit, "
+            f"as in evonet resume {record.folder} --generations 10"
         )
-    if not record.fact("baselines"):
-        _start(session)
-    contest = {
-        "finalists": [genome.key for genome, _ in finalists],
-        "budget": [session.final_budget.epochs, session.final_budget.patience_epochs],
-    }
+    keys = [genome.key for genome, _ in finalists]
     winners = record.winners()
-    if not (
-        winners and winners[-1]["contest"] == contest and (record.folder / MODEL_FILE).is_file()
-    ):
-        winner, model = crown(
-            finalists,
-            session.dataset,
-            session.metric,
-            session.loss,
-            session.final_budget,
-            session.config.seed,
-        )
-        with exporting(record.folder):
-            save_winner(record.folder, winner, model)
-        record.add_winner({"winner": winner.to_dict(), "contest": contest})
-    return _end(session, reason)
+    if winners and (record.folder / MODEL_FILE).is_file():
+        tried = winners[-1]["tried"]
+        if keys[: len(tried)] == tried:
+            return
+    winner, model = crown(
+        finalists, session.dataset, session.metric, session.loss, budget, session.config.seed
+    )
+    with exporting(record.folder):
+        save_winner(record.folder, winner, model)
+    tried = keys[: keys.index(winner.genome.key) + 1]
+    record.add_winner({"winner": winner.to_dict(), "tried": tried})
 
 
 def _end(session: Session, reason: str | None) -> RunResult:
-    """Write the tables, close the record, and say what came out."""
+    """Write the tables and say what came out."""
     record = session.record
     record.set_facts({"stopped": reason})
     history = candidates_table(record)
@@ -298,6 +315,5 @@ def _end(session: Session, reason: str | None) -> RunResult:
         with exporting(record.folder):
             history.to_csv(record.folder / "history.csv", index=False)
     result = read_result(record)
-    record.close()
     session.observer.on_end(result)
     return result

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from evonet.config import RunConfig, make_config
+from evonet.config import RunConfig, is_limit, make_config
 from evonet.data.dataset import Dataset, load_dataset
-from evonet.errors import DataError
+from evonet.errors import ConfigError, DataError, RecordError
 from evonet.evaluation import Budget, Request, protocol_key
 from evonet.evolution.search import Search, SearchSettings
 from evonet.evolution.selection import Member
@@ -40,6 +40,7 @@ class Session:
         dataset: the data as networks see them.
         space: where genomes come from.
         founders: genomes the first generation starts with.
+        given: the one genome to fit without a search, if there is to be none.
         observer: told what happens.
         should_stop: asked after every training; True ends the session with everything kept.
     """
@@ -49,6 +50,7 @@ class Session:
     dataset: Dataset
     space: SearchSpace
     founders: Sequence[Genome]
+    given: Genome | None
     observer: Observer
     should_stop: Callable[[], bool]
 
@@ -58,12 +60,12 @@ class Session:
         config: RunConfig,
         space: SearchSpace,
         founders: Sequence[Genome],
+        given: Genome | None,
         observer: Observer,
         should_stop: Callable[[], bool],
     ) -> Session:
         """Start a run. Everything that can be refused is refused before its folder is made."""
-        if Path(config.data).is_file():  # a run is resumed from any folder
-            config = config.changed(data=str(Path(config.data).resolve()))
+        config = _from_anywhere(config)
         dataset = load_dataset(config)
         metric = choose_metric(config.metric, dataset.target)
         choose_loss(config.loss, dataset.target)
@@ -71,6 +73,8 @@ class Session:
             "config": config.to_dict(),
             "space": space.to_dict(),
             "founders": [genome.to_dict() for genome in founders],
+            "given": given.to_dict() if given else None,
+            "protocol": _protocol(config, dataset),
             "metric": {"name": metric.name, "maximise": metric.maximise},
             "data": {
                 "name": dataset.name,
@@ -88,7 +92,7 @@ class Session:
         with exporting(record.folder):
             (record.folder / "config.toml").write_text(config.to_toml(), "utf-8")
             (record.folder / "space.toml").write_text(write_toml(space.to_dict()), "utf-8")
-        return cls(record, config, dataset, space, founders, observer, should_stop)
+        return cls(record, config, dataset, space, founders, given, observer, should_stop)
 
     @classmethod
     def stored(
@@ -98,22 +102,47 @@ class Session:
         observer: Observer,
         should_stop: Callable[[], bool],
     ) -> Session:
-        """Take up a run where its record ends, with some settings changed."""
+        """Take up a run where its record ends. New limits take the place of all the old ones."""
         record = RunRecord(folder)
         config = make_config(record.fact("config"), str(folder))
-        config = config.changed(**changes, results=folder.parent)
+        if changes and record.fact("given"):
+            raise ConfigError(f"{folder} fits one genome, without a search that could go on.")
+        if changes:
+            limits = {n: f.default for n, f in RunConfig.model_fields.items() if is_limit(n)}
+            if unknown := sorted(set(changes) - set(limits)):
+                raise ConfigError(
+                    f"{unknown[0]} cannot change within a run; expected a limit, one of "
+                    f"{', '.join(limits)}. Start a new run to change it."
+                )
+            limits["generations"] = config.generations
+            config = config.changed(**{**limits, **changes})
+        config = config.changed(results=folder.parent)
         dataset = load_dataset(config)
         if dataset.fingerprint != record.fact("data")["fingerprint"]:
             raise DataError(
                 f"The data at {config.data} are not what they were when {folder} was started. "
                 "Put the old data back, or start a new run."
             )
+        if _protocol(config, dataset) != record.fact("protocol"):
+            raise RecordError(
+                f"{folder} was started by an evonet that prepares data in another way, so that its "
+                "scores cannot be compared with new ones. Use that evonet, or start a new run."
+            )
         record.set_facts({"config": config.to_dict(), "stopped": None})
         with exporting(folder):
             (folder / "config.toml").write_text(config.to_toml(), "utf-8")
         founders = [Genome.from_dict(g, f"{folder}, founder") for g in record.fact("founders")]
-        space = SearchSpace.from_dict(record.fact("space"))
-        return cls(record, config, dataset, space, founders, observer, should_stop)
+        given = record.fact("given")
+        return cls(
+            record,
+            config,
+            dataset,
+            SearchSpace.from_dict(record.fact("space")),
+            founders,
+            Genome.from_dict(given, f"{folder}, given genome") if given else None,
+            observer,
+            should_stop,
+        )
 
     @cached_property
     def metric(self) -> Metric:
@@ -139,8 +168,8 @@ class Session:
     def stop_rules(self) -> StopRules:
         """The limits of the search."""
         config, target = self.config, self.config.target_score
-        if target is not None and not self.metric.maximise:
-            target = -target
+        if target is not None:
+            target *= self.metric.sign
         return StopRules(
             config.generations, config.max_trainings, config.max_minutes, config.patience, target
         )
@@ -148,15 +177,7 @@ class Session:
     @cached_property
     def protocol(self) -> str:
         """The key of everything besides genome and seed that a score depends on."""
-        config = self.config
-        return protocol_key(
-            data=self.dataset.fingerprint,
-            prepared=self.dataset.protocol,
-            metric=self.metric.name,
-            loss=self.loss,
-            budget=[config.epochs, config.patience_epochs],
-            engine=config.engine,
-        )
+        return protocol_key(**_protocol(self.config, self.dataset))
 
     def request(self, genome: Genome) -> Request:
         """The training the search asks for."""
@@ -190,3 +211,24 @@ class Session:
             seen=frozenset(c.genome_key for c in self.record.candidates()),
             stalled=last.stalled,
         )
+
+
+def _protocol(config: RunConfig, dataset: Dataset) -> dict[str, object]:
+    """Everything besides genome and seed that a score depends on, as plain values."""
+    return {
+        "data": dataset.fingerprint,
+        "prepared": dataset.protocol,
+        "metric": choose_metric(config.metric, dataset.target).name,
+        "loss": choose_loss(config.loss, dataset.target),
+        "budget": [config.epochs, config.patience_epochs],
+        "engine": config.engine,
+    }
+
+
+def _from_anywhere(config: RunConfig) -> RunConfig:
+    """The config with its files named in full: a run is resumed from any folder."""
+    files = {name: getattr(config, name) for name in ("space", "population")}
+    full = {name: file.resolve() for name, file in files.items() if file is not None}
+    if Path(config.data).is_file():
+        full["data"] = str(Path(config.data).resolve())
+    return config.changed(**full)

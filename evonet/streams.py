@@ -37,8 +37,7 @@ def stream(seed: int, purpose: Purpose, generation: int = 0, slot: int = 0) -> n
         >>> stream(1, "sample", 12, 5).random() == stream(1, "sample", 12, 6).random()
         False
     """
-    key = (zlib.crc32(purpose.encode()), generation, slot)
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+    return np.random.default_rng(_sequence(seed, purpose, generation, slot))
 
 
 def training_seed(seed: int, genome_key: str, repeat: int = 0) -> int:
@@ -52,9 +51,12 @@ def training_seed(seed: int, genome_key: str, repeat: int = 0) -> int:
     Returns:
         A number from 0 to 2**31 - 1, which every framework accepts.
     """
-    key = (zlib.crc32(b"training"), int(genome_key, 16), repeat)
-    words = np.random.SeedSequence(seed, spawn_key=key).generate_state(1)
+    words = _sequence(seed, "training", int(genome_key, 16), repeat).generate_state(1)
     return int(words[0] >> 1)
+
+
+def _sequence(seed: int, purpose: Purpose, *place: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence(seed, spawn_key=(zlib.crc32(purpose.encode()), *place))
 
 
 @contextmanager

@@ -18,10 +18,12 @@ from evonet.config import RunConfig
 from evonet.errors import RecordError
 from evonet.evaluation import Evaluation
 from evonet.metrics import Metric
-from evonet.progress import GenerationSummary, Observer, RunResult, read_result, search_seconds
+from evonet.progress import GenerationSummary, Observer, RunResult, read_result
+from evonet.report.words import number
 from evonet.store.record import RunRecord
 from evonet.store.record import list_runs as run_folders
 
+_COLUMNS = ("run", "state", "data", "generation", "trainings", "metric", "validation", "test")
 _HEADER = "  gen      best    median  trained  cached  failed   elapsed      left   best network"
 
 
@@ -32,17 +34,13 @@ def make_console() -> Console:
 
 
 def score_text(score: float | None) -> str:
-    """A score with the digits that matter.
+    """A score with the digits that matter, or a dash where there is none.
 
     Example:
         >>> score_text(0.98153), score_text(26123.4), score_text(None)
         ('0.9815', '26,123', '-')
     """
-    if score is None or not math.isfinite(score):
-        return "-"
-    if abs(score) < 10:
-        return f"{score:.4f}"
-    return f"{score:.2f}" if abs(score) < 1000 else f"{score:,.0f}"
+    return "-" if score is None or not math.isfinite(score) else number(score)
 
 
 def time_text(seconds: float) -> str:
@@ -79,7 +77,7 @@ class TerminalObserver(Observer):
         self._task: TaskID | None = None
         self._config = RunConfig()
         self._elapsed = 0.0
-        self._session_generations: list[float] = []
+        self._pace: list[float] = []  # seconds of each generation of this session
 
     def __enter__(self) -> TerminalObserver:
         self._progress.start()
@@ -94,7 +92,7 @@ class TerminalObserver(Observer):
 
     def on_start(self, record: RunRecord, metric: Metric, config: RunConfig) -> None:
         self._config = config
-        self._elapsed = search_seconds(record)
+        self._elapsed = record.search_seconds()
         self.say(f"Run {record.folder}", "bold")
         for line in _data_lines(record.fact("data")):
             self.say(line)
@@ -106,10 +104,9 @@ class TerminalObserver(Observer):
         self.say(f"Baseline  {name}: validation {score_text(baseline.validation_score)}")
 
     def on_generation_start(self, number: int, n_candidates: int) -> None:
-        if not self._session_generations:
+        if not self._pace:
             self.say()
             self.say(_HEADER, "bold")
-            self._session_generations.append(0.0)
         self._show_bar(f"generation {number}", n_candidates)
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
@@ -119,7 +116,7 @@ class TerminalObserver(Observer):
 
     def on_generation(self, summary: GenerationSummary) -> None:
         self._elapsed += summary.seconds
-        self._session_generations.append(summary.seconds)
+        self._pace.append(summary.seconds)
         self.say(
             f"{summary.number:5d}{score_text(summary.best):>10}{score_text(summary.median):>10}"
             f"{summary.trained:9d}{summary.cached:8d}{summary.failed:8d}"
@@ -151,8 +148,7 @@ class TerminalObserver(Observer):
 
     def _left(self, number: int) -> str:
         """Time left by the limits that tell, at the pace of this session's generations."""
-        pace = self._session_generations[1:]
-        left = (self._config.generations - number) * sum(pace) / len(pace)
+        left = (self._config.generations - number) * sum(self._pace) / len(self._pace)
         if self._config.max_minutes is not None:
             left = min(left, max(60 * self._config.max_minutes - self._elapsed, 0))
         return f"~{time_text(left)}"
@@ -170,13 +166,17 @@ def show_run(record: RunRecord) -> None:
     for line in _data_lines(data):
         say(line)
     say(_goal_line(result.metric))
-    generations = record.generations()
-    n_failed = sum(not s.evaluation.ok for s in record.evaluations())
-    n_cached = sum(s.origin == "cached" for s in record.evaluations())
-    say(
-        f"Search    {len(generations)} generations, {result.trainings} networks trained "
-        f"({n_failed} failed), {n_cached} taken from the cache, {time_text(result.seconds)}"
-    )
+    generations, stored = record.generations(), record.evaluations()
+    n_failed = sum(s.origin == "trained" and not s.evaluation.ok for s in stored)
+    n_cached = sum(s.origin == "cached" for s in stored)
+    if record.fact("given"):
+        say("Search    none: one genome was given")
+    else:
+        last = f"generations 0 to {generations[-1].number}" if generations else "no generation yet"
+        say(
+            f"Search    {last}; {result.trainings} networks trained ({n_failed} failed), "
+            f"{n_cached} taken from the cache, {time_text(result.seconds)}"
+        )
     if result.interrupted:
         say("State     unfinished", "yellow")
         say(f"          Go on with it: evonet resume {record.folder}")
@@ -184,7 +184,7 @@ def show_run(record: RunRecord) -> None:
         say(f"State     done: {result.reason}")
     if result.winner is None and generations:
         _, best = generations[-1].population[0]
-        say(f"Best so far  {score_text(abs(best))} on the validation part")
+        say(f"Best      {score_text(result.metric.sign * best)} so far, on the validation part")
     say()
     for entry in _result_lines(result):
         say(*entry)
@@ -207,74 +207,85 @@ def _goal_line(metric: Metric) -> str:
 
 def _result_lines(result: RunResult) -> list[tuple[str, str]]:
     """The winner next to the baselines, and what that means; (line, style) pairs."""
-    winner, metric = result.winner, result.metric
-    lines: list[tuple[str, str]] = []
-    if winner is not None:
-        lines += [
-            (f"Winner    {winner.genome}", "bold"),
-            (f"          {winner.parameters:,} parameters, best epoch {winner.best_epoch}", ""),
-            ("", ""),
+    winner, name = result.winner, result.metric.name
+    if winner is None:  # the test part has no say before the end
+        scores = [
+            f"          {b.name:<24}{score_text(b.validation_score):>12}" for b in result.baselines
         ]
-    lines.append((f"          {metric.name:<24}{'validation':>12}{'test':>12}", "bold"))
-    if winner is not None:
-        lines.append(_score_line("winner", winner.validation_score, winner.test_score))
-    lines += [_score_line(b.name, b.validation_score, b.test_score) for b in result.baselines]
-    if winner is None:
-        return lines
-    lines.append(("", ""))
-    if winner.search_score is not None:
-        lines.append(
-            (
-                f"In the search the winner scored {score_text(winner.search_score)} on the "
-                "validation part; that was picked as the best of many, so expect less.",
-                "",
-            )
-        )
-    lines += [
-        ("The test rows took part in no choice: the test score is the one to report.", ""),
-        _verdict(winner, result),
-        *_noise(winner, result),
+        return [(f"          {name:<24}{'validation':>12}", "bold"), *((s, "") for s in scores)]
+    table: list[tuple[str, float | None, float | None]]
+    table = [("winner", winner.validation_score, winner.test_score)]
+    table += [(b.name, b.validation_score, b.test_score) for b in result.baselines]
+    lines = [
+        (f"Winner    {winner.genome}", "bold"),
+        (f"          {winner.parameters:,} parameters, best epoch {winner.best_epoch}", ""),
         ("", ""),
-        (f"Files     {result.folder}: model.keras, best_genome.json, history.csv, config.toml", ""),
-        (f"Next      evonet predict {result.folder} FILE    predict new rows", ""),
-        (f"          evonet plot {result.folder}    draw fitness, learning curves, population", ""),
-        (f"          evonet resume {result.folder} --generations N    search on", ""),
+        (f"          {name:<24}{'validation':>12}{'test':>12}", "bold"),
+        *(
+            (f"          {row:<24}{score_text(validation):>12}{score_text(test):>12}", "")
+            for row, validation, test in table
+        ),
+        ("", ""),
+        *_verdict(winner, result),
+        ("", ""),
     ]
+    searched = winner.search_score is not None
+    files = "model.keras, best_genome.json, config.toml" + (", history.csv" if searched else "")
+    lines += [
+        (f"Files     {result.folder}: {files}", ""),
+        (f"Next      evonet predict {result.folder} FILE    predict new rows", ""),
+        (f"          evonet plot {result.folder}    draw its pictures", ""),
+    ]
+    if searched:
+        lines.append((f"          evonet resume {result.folder} --generations N    search on", ""))
     return lines
 
 
-def _score_line(name: str, validation: float, test: float) -> tuple[str, str]:
-    return f"          {name:<24}{score_text(validation):>12}{score_text(test):>12}", ""
-
-
-def _verdict(winner: Winner, result: RunResult) -> tuple[str, str]:
-    """Whether the search was worth it, said honestly."""
-    linear = next((b for b in result.baselines if b.name == "linear"), None)
-    if linear is None:
-        return "", ""
-    difference = score_text(abs(winner.test_score - linear.test_score))
-    if result.metric.better(winner.test_score, linear.test_score):
-        return (
-            f"The winner is better than the linear model by {difference} on the test part.",
-            "green",
+def _verdict(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
+    """What the scores are worth, said honestly."""
+    lines = []
+    if winner.search_score is not None:
+        lines.append(
+            f"In the search the winner scored {score_text(winner.search_score)} on the validation "
+            "part: the best of many, and so flattering."
         )
-    if winner.test_score == linear.test_score:
-        return (
-            "The winner is NOT better than the linear model on the test part: they tie.",
-            "yellow",
+    if result.n_winners == 1:
+        lines.append("The test part took part in no choice: its score is the one to report.")
+    else:
+        lines.append(
+            f"The test part has now scored {result.n_winners} winners of this run: the more often "
+            "it is looked at, the more it flatters."
         )
-    return (
-        f"The winner is NOT better than the linear model: worse by {difference} on the test part. "
-        "Search longer, or use the linear model.",
-        "yellow",
-    )
+    said = [(line, "") for line in lines]
+    if winner.test_score is None:
+        line = "The winner has no test score: a test row holds numbers far beyond training's."
+        return [*said, (line, "yellow")]
+    rivals = [(b.name, b.test_score) for b in result.baselines if b.test_score is not None]
+    worse = [
+        f"{name} by {score_text(abs(winner.test_score - score))}"
+        for name, score in rivals
+        if result.metric.better(winner.test_score, score)
+    ]
+    as_good = [
+        f"{name} (by {score_text(abs(winner.test_score - score))})"
+        for name, score in rivals
+        if not result.metric.better(winner.test_score, score)
+    ]
+    if worse:
+        said.append((f"On the test part the winner beats: {', '.join(worse)}.", "green"))
+    if as_good:
+        advice = "Search longer, or use that." if winner.search_score is not None else "Use that."
+        said.append(
+            (f"On the test part the winner does NOT beat: {', '.join(as_good)}. {advice}", "yellow")
+        )
+    return [*said, *_noise(winner, result)]
 
 
 def _noise(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
     """How far chance moves an accuracy: twice the standard error of a proportion."""
-    if result.metric.name != "accuracy" or not result.n_test:
-        return []
     p = winner.test_score
+    if result.metric.name != "accuracy" or p is None:
+        return []
     half_width = 1.96 * math.sqrt(p * (1 - p) / result.n_test)
     line = (
         f"With {result.n_test} test rows, chance alone moves an accuracy by about {half_width:.3f}."
@@ -286,25 +297,23 @@ def runs_table(results: Path) -> list[dict[str, Any]]:
     """One row per run of a results folder; a run that cannot be read says why."""
     rows: list[dict[str, Any]] = []
     for folder in run_folders(results):
+        row: dict[str, Any] = dict.fromkeys(_COLUMNS) | {"run": folder.name}
         try:
-            record = RunRecord(folder)
+            with RunRecord(folder) as record:
+                result = read_result(record)
+                row |= {
+                    "state": "unfinished" if result.interrupted else "done",
+                    "data": record.fact("data")["name"],
+                    "generation": len(record.generations()) - 1 if record.generations() else None,
+                    "trainings": result.trainings,
+                    "metric": result.metric.name,
+                }
+            if result.winner is not None:
+                row["validation"] = result.winner.validation_score
+                row["test"] = result.winner.test_score
         except RecordError as error:
-            rows.append({"run": folder.name, "state": f"unreadable: {error}"})
-            continue
-        result, winner = read_result(record), read_result(record).winner
-        rows.append(
-            {
-                "run": folder.name,
-                "state": "unfinished" if result.interrupted else "done",
-                "data": record.fact("data")["name"],
-                "generations": len(record.generations()),
-                "trainings": result.trainings,
-                "metric": result.metric.name,
-                "validation": winner.validation_score if winner else None,
-                "test": winner.test_score if winner else None,
-            }
-        )
-        record.close()
+            row["state"] = f"unreadable: {error}"
+        rows.append(row)
     return rows
 
 
@@ -314,14 +323,12 @@ def list_runs(results: Path, rows: list[dict[str, Any]]) -> None:
     if not rows:
         console.print(Text(f"No runs in {results}. Start one: evonet evolve"))
         return
-    columns = ("run", "state", "data", "generations", "trainings", "metric", "validation", "test")
     table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(
-            column, justify="right" if column in columns[3:5] + columns[6:] else "left"
-        )
+    numeric = ("generation", "trainings", "validation", "test")
+    for column in _COLUMNS:
+        table.add_column(column, justify="right" if column in numeric else "left")
     for row in rows:
-        cells = [row.get(column, "") for column in columns]
+        cells = [row[column] for column in _COLUMNS]
         scored = [score_text(c) if isinstance(c, float) or c is None else plain(c) for c in cells]
         table.add_row(*map(Text, scored))
     console.print(table)

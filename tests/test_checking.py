@@ -106,7 +106,9 @@ def test_task_that_was_asked_for_is_taken(labels: list[object], wanted: str, tas
 def test_task_that_was_inferred_is_explained() -> None:
     task, how = check_labels(with_labels([1.0, 2.0, 3.0] * 4), "auto")
     assert task == "multiclass"
-    assert how == ("Target 'y': 3 distinct whole numbers, so multiclass. Another reading: --task.")
+    assert how == (
+        "Target 'y': 3 distinct whole numbers, so multiclass. Pass --task to read it otherwise."
+    )
     assert check_labels(with_labels(np.linspace(0, 1, N)), "auto")[0] == "regression"
 
 
@@ -238,7 +240,7 @@ def test_dropped_columns_are_gone_and_the_rest_of_the_data_stays() -> None:
 
 
 def test_dropping_an_unknown_column_is_refused(refuses) -> None:
-    with refuses("--drop 'z': table has no such column"):
+    with refuses("--drop 'z': no such column; expected one of 'a', 'b'"):
         check_features(with_columns(b=range(N)), ("b", "z"))
 
 
@@ -254,7 +256,7 @@ def test_any_column_name_fits_on_the_line_of_an_error(name: str, bad: object, re
     raw = RawData("table", pd.DataFrame({name: [bad] * N}), Y)
     with refuses("^Column .* or pass --drop .*$"):
         check_features(raw, ())
-    with refuses("^--drop .*: table has no such column"):
+    with refuses("^--drop .*: no such column"):
         check_features(raw, (name + "!",))
 
 

@@ -107,10 +107,10 @@ class TestRuns:
         code, output, _ = evonet("list", "--json")
         assert code == 0
         (row,) = json.loads(output)
-        assert (row["run"], row["state"], row["generations"], row["trainings"]) == (
+        assert (row["run"], row["state"], row["generation"], row["trainings"]) == (
             "mine",
             "done",
-            2,
+            1,
             28,
         )
         assert "mine" in evonet("list")[1]
@@ -159,7 +159,7 @@ MISTAKES = [
     pytest.param(("--target", "y", "--elites", "16"), 2, r"elites must be below population_size \(16\), got 16", id="elites"),  # noqa: E501
     pytest.param(("--target", "y", "--config", "nope.toml"), 2, r"Cannot read the config nope.toml", id="config"),  # noqa: E501
     pytest.param(("--target", "y", "--population", "nope.json"), 1, r"Cannot read genomes from nope.json", id="genomes"),  # noqa: E501
-    pytest.param(("--target", "y", "--drop", "q"), 1, r"--drop 'q': t has no such column", id="drop"),  # noqa: E501
+    pytest.param(("--target", "y", "--drop", "q"), 1, r"--drop 'q': no such column; expected one of 'a', 'b'", id="drop"),  # noqa: E501
     pytest.param(("--target", "y", "--name", "../x"), 2, r"name must be a plain folder name", id="name"),  # noqa: E501
 ]  # fmt: skip
 

@@ -230,19 +230,22 @@ def test_notes_say_what_was_inferred_and_what_was_left_out(tmp_path: Path) -> No
     )
     frame.to_csv(tmp_path / "t.csv", index=False)
     assert load(tmp_path / "t.csv", target="y").notes == (
-        "Target 'y': 2 classes, so binary. Another reading: --task.",
+        "Target 'y': 2 classes, so binary.",
         "Left out 'nothing': empty, so it says nothing.",
         "Left out 'constant': constant, so it says nothing.",
         "Left out 'name': hardly any value occurs twice in the training rows.",
     )
 
 
-def test_note_says_where_classes_cannot_be_stratified(tmp_path: Path) -> None:
+def test_note_names_the_classes_that_a_part_lacks(tmp_path: Path) -> None:
     frame = mixed()
     frame["y"] = np.repeat([f"class {i}" for i in range(15)], 4)
     frame.to_csv(tmp_path / "t.csv", index=False)
     dataset = load(tmp_path / "t.csv", target="y", test_fraction=0.1)
-    assert dataset.notes[1].startswith("Some classes have too few rows")
+    (note,) = [note for note in dataset.notes if note.startswith("The test part has no row of")]
+    absent = set(range(15)) - set(dataset.test.y.tolist())
+    assert f" {len(absent)} classes" in note
+    assert repr(dataset.target.classes[min(absent)]) in note
 
 
 # --- arrays ---------------------------------------------------------------------------------------
@@ -322,9 +325,13 @@ FAULTS = {
     "an unknown column to drop": (
         lambda f: f,
         {"target": "y", "drop": ("x",)},
-        "--drop 'x': t has no such column",
+        r"--drop 'x': no such column; expected one of '",
     ),
-    "the target to drop": (lambda f: f, {"target": "y", "drop": ("y",)}, "--drop 'y': t has no"),
+    "the target to drop": (
+        lambda f: f,
+        {"target": "y", "drop": ("y",)},
+        "'y': no such column \\(it is",
+    ),
 }
 
 

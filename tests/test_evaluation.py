@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evonet.evaluation import (
-    Budget,
     Evaluation,
     Request,
     Status,
@@ -157,7 +156,7 @@ def test_protocol_key_changes_with_every_part(parts: dict, data: st.DataObject) 
     assert len({protocol_key(**p) for p in (parts, without, changed)}) == 3
 
 
-def test_score_key_changes_with_genome_protocol_and_seed_and_not_with_the_repeat() -> None:
+def test_score_key_changes_with_genome_protocol_and_seed() -> None:
     protocol = protocol_key(data="a")
     request = Request(GENOME, seed=3)
     key = score_key(request, protocol)
@@ -168,7 +167,7 @@ def test_score_key_changes_with_genome_protocol_and_seed_and_not_with_the_repeat
     ]
     assert len({key, *others}) == 4
     same_network = replace(GENOME, momentum=0.9)  # Adam has no such gene
-    assert score_key(replace(request, genome=same_network, repeat=1), protocol) == key
+    assert score_key(replace(request, genome=same_network), protocol) == key
 
 
 def test_keys_are_the_same_in_every_version() -> None:
@@ -178,8 +177,3 @@ def test_keys_are_the_same_in_every_version() -> None:
     # printf '%s' "7dd3576eb0f483b3 $protocol 3" | sha256sum | head -c 32
     assert GENOME.key == "7dd3576eb0f483b3"
     assert score_key(Request(GENOME, seed=3), protocol) == "de0e6d6c22fa08a09aa6ed35ce8cf09f"
-
-
-def test_budget_and_request_are_values() -> None:
-    assert Budget(5, 2) == Budget(epochs=5, patience_epochs=2)
-    assert {Request(GENOME, 1): "a"}[Request(GENOME, 1, repeat=0)] == "a"

@@ -148,7 +148,7 @@ class TestFitness:
         folder = make_run(tmp_path / "run", scores, (), maximise=False, task="regression")
         (axes,) = draw(folder, "fitness").axes
         assert line(axes, "best") == [4.0, 3.0]
-        assert axes.get_ylabel() == "validation RMSE in the target's unit, lower is better"
+        assert axes.get_ylabel() == "validation RMSE in the target's unit\nlower is better"
         assert axes.get_title(loc="left") == "Best network: validation RMSE from 4.000 to 3.000"
 
     def test_band_reaches_from_quartile_to_quartile(self, tmp_path: Path) -> None:

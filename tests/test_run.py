@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from fakes import FakeEvaluator, fake_training
 
 from evonet.config import RunConfig, make_config
-from evonet.errors import DataError, RecordError, TrainingError
+from evonet.errors import ConfigError, DataError, RecordError, TrainingError
+from evonet.genome import Genome
 from evonet.genome.files import read_genomes
 from evonet.progress import Observer
 from evonet.report.tables import candidates_table, generations_table
@@ -29,14 +32,14 @@ def config(tmp_path: Path) -> RunConfig:
 
 
 def history(folder: Path) -> tuple:
-    """Everything a run decided, without the clock."""
-    record = RunRecord(folder)
-    try:
+    """Everything a run decided and measured, without the clock."""
+    with RunRecord(folder) as record:
         candidates = candidates_table(record).drop(columns="seconds").to_csv()
         generations = [(g.number, g.population, g.stalled) for g in record.generations()]
-        return candidates, generations, [w["winner"]["genome"] for w in record.winners()]
-    finally:
-        record.close()
+        evaluations = {
+            s.score_key: replace(s.evaluation, seconds=0.0) for s in record.evaluations()
+        }
+        return candidates, generations, evaluations, record.winners(), record.fact("baselines")
 
 
 class StopAfter(Observer):
@@ -90,7 +93,7 @@ class TestResume:
         whole = evolve(config.changed(name="whole", results=config.results / "a"))
         short = evolve(config.changed(generations=2))
         longer = resume(short.folder, {"generations": 6})
-        assert history(longer.folder)[:2] == history(whole.folder)[:2]
+        assert history(longer.folder)[:3] == history(whole.folder)[:3]
 
     def test_resume_of_a_finished_run_changes_nothing(
         self, config: RunConfig, fake_training: type[FakeEvaluator]
@@ -132,6 +135,36 @@ class TestStopping:
         more = resume(result.folder, {"max_trainings": 11})
         assert more.trainings == 11
 
+    def test_new_limits_take_the_place_of_the_old_ones(self, config: RunConfig) -> None:
+        folder = evolve(config.changed(max_trainings=9)).folder
+        assert resume(folder).reason == "9 networks are trained"
+        assert resume(folder, {"generations": 5}).reason == "generation 5, the last one, is done"
+
+    def test_a_setting_that_is_no_limit_cannot_change_within_a_run(self, config: RunConfig) -> None:
+        folder = evolve(config).folder
+        with pytest.raises(ConfigError, match=r"epochs cannot change within a run; expected a lim"):
+            resume(folder, {"epochs": 3})
+
+    def test_data_prepared_by_other_rules_are_refused(
+        self, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = evolve(config).folder
+        monkeypatch.setattr("evonet.data.dataset.VERSION", 99)
+        with pytest.raises(RecordError, match=r"prepares data in another way"):
+            resume(folder)
+
+    def test_a_new_second_does_not_fit_the_winner_again(
+        self, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = evolve(config.changed(generations=0)).folder
+        for generations in range(1, 12):
+            resume(folder, {"generations": generations})
+        with RunRecord(folder) as record:
+            winners = [Genome.from_dict(w["winner"]["genome"]).key for w in record.winners()]
+            best = generations_table(record)["best"]
+        assert all(a != b for a, b in pairwise(winners))
+        assert len(winners) == best.nunique()
+
     def test_target_score_stops_at_once(self, config: RunConfig) -> None:
         result = evolve(config.changed(target_score=0.5))
         assert result.reason == "the target score is reached"
@@ -163,7 +196,7 @@ class TestStopping:
         folder = evolve(config, stopper, stopper.asked).folder
         result = resume(folder, {"max_minutes": 1e-9})
         assert (result.reason, result.trainings) == ("1e-09 minutes are over", 8)
-        assert resume(folder, {"max_minutes": 10.0}).reason == "all 6 generations are done"
+        assert resume(folder, {"max_minutes": 10.0}).reason == "generation 6, the last one, is done"
 
     def test_a_limit_before_the_first_success_says_how_to_go_on(self, config: RunConfig) -> None:
         with pytest.raises(TrainingError, match=r"\(1e-09 minutes are over\) before any .* resume"):
@@ -205,7 +238,7 @@ class TestRecord:
         second = evolve(config.changed(name="second"))
         assert len(fake_training.trained) == n_trained
         assert second.trainings == 0
-        assert history(first.folder)[1:] == history(second.folder)[1:]
+        assert history(first.folder)[1:3] == history(second.folder)[1:3]
 
     @pytest.mark.parametrize(
         "change",
@@ -215,8 +248,9 @@ class TestRecord:
             {"metric": "log_loss"},
             {"class_weight": "balanced"},
             {"validation_fraction": 0.3},
-            {"seed": 1},
-            {"data": "wine"},
+            {"test_fraction": 0.3},
+            {"max_categories": 5},
+            {"drop": ("petal width (cm)",)},
         ],
     )
     def test_whatever_changes_a_score_changes_its_key(

@@ -69,7 +69,6 @@ def test_parts_have_the_sizes_that_were_asked_for(
     split = split_rows(quantity(n), "regression", seed, *fractions)
     assert abs(len(split.test) - n * fractions[0]) <= 0.5
     assert abs(len(split.validation) - n * fractions[1]) <= 0.5
-    assert not split.stratified
 
 
 @given(labels=classes(least=15), seed=SEEDS, fractions=st.tuples(FRACTIONS, FRACTIONS))
@@ -80,7 +79,6 @@ def test_every_class_has_its_share_of_every_part_to_one_row(
     assume(min(round(n * f) for f in fractions) >= most)  # else there is no row for every class
     split = split_rows(labels, "multiclass", seed, *fractions)
     rest = np.concatenate([split.train, split.validation])
-    assert split.stratified
     assert len(split.test) == round(n * fractions[0])
     assert len(split.validation) == round(n * fractions[1])
     assert share_is_met(labels, np.arange(n), split.test)
@@ -150,7 +148,6 @@ def test_many_rare_classes_share_their_places() -> None:
 def test_more_classes_than_places_are_split_without_strata() -> None:
     labels = pd.Series(np.repeat(np.arange(10), 4))
     split = split_rows(labels, "multiclass", 0, 0.1, 0.3)  # 4 places for 10 classes
-    assert not split.stratified
     assert [len(p) for p in parts(split)] == [24, 12, 4]
 
 
@@ -179,7 +176,6 @@ def test_class_that_is_rare_outside_the_own_test_part_does_not_cost_the_others_t
     for seed in range(20):
         split = split_rows(labels, "multiclass", seed, 0.2, 0.25, n_test=10)
         drawn = labels.iloc[split.validation].value_counts()
-        assert split.stratified
         assert drawn["p"] in (4, 5, 6)  # 5 is its share; the rare row may take a place
         assert drawn["q"] in (9, 10, 11)
 

@@ -15,10 +15,15 @@ from evonet.fitness import WORST
     [
         ({"generations": 10}, 0, 0, None),
         ({"generations": 10}, 10, 0, None),  # the first one is not counted
-        ({"generations": 10}, 11, 0, "all 10 generations are done"),
+        ({"generations": 10}, 11, 0, "generation 10, the last one, is done"),
         ({"generations": 0}, 0, 0, None),
-        ({"generations": 0}, 1, 0, "all 0 generations are done"),
-        ({"generations": 4}, 9, 0, "all 4 generations are done"),  # resumed with a lower limit
+        ({"generations": 0}, 1, 0, "generation 0, the last one, is done"),
+        (
+            {"generations": 4},
+            9,
+            0,
+            "generation 4, the last one, is done",
+        ),  # a lower limit
         ({"generations": 10}, 5, 100, None),
         ({"generations": 10, "patience": 3}, 5, 2, None),
         ({"generations": 10, "patience": 3}, 5, 3, "no better network for 3 generations"),

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import softmax
 from sklearn.preprocessing import LabelEncoder, StandardScaler
 
 from evonet.data.target import Target, Task, infer_task, make_target
@@ -174,16 +175,21 @@ def test_network_has_one_output_or_one_per_class(
 
 def test_binary_output_becomes_the_probabilities_of_both_classes() -> None:
     target = Target("y", "binary", ("no", "yes"))
-    predictions = target.predictions(np.array([[0.25], [1.0], [0.75]], dtype=np.float32))
-    assert predictions.tolist() == [[0.75, 0.25], [0.0, 1.0], [0.25, 0.75]]  # exact in binary
-    assert target.labels(predictions) == ["no", "yes", "yes"]
+    predictions = target.predictions(np.array([[-np.log(3)], [100.0], [0.0]], dtype=np.float32))
+    # the logits of 1/4, almost 1 and 1/2; float32 logits
+    np.testing.assert_allclose(
+        predictions, [[0.75, 0.25], [0, 1], [0.5, 0.5]], rtol=1e-6, atol=1e-40
+    )
+    assert target.labels(predictions)[:2] == ["no", "yes"]
 
 
 def test_outputs_for_several_classes_are_the_probabilities() -> None:
     target = Target("y", "multiclass", ("a", "b", "c"))
-    outputs = np.array([[0.2, 0.5, 0.3], [0.7, 0.1, 0.2]], dtype=np.float32)
-    assert np.array_equal(target.predictions(outputs), outputs)
-    assert target.labels(outputs) == ["b", "a"]
+    outputs = np.array([[0.2, 1000.0, -3.0], [0.7, 0.1, -np.inf], [1.0, 1.0, 1.0]], np.float32)
+    predictions = target.predictions(outputs)
+    np.testing.assert_allclose(predictions, softmax(outputs.astype(float), axis=1), rtol=1e-12)
+    assert target.labels(predictions)[:2] == ["b", "a"]
+    assert np.isnan(target.predictions(np.array([[np.inf, 0, 0]]))).any()  # and scores refuse it
 
 
 # --- regression -----------------------------------------------------------------------------------
@@ -218,9 +224,14 @@ def test_quantity_encoded_is_given_back_in_its_own_unit(numbers: list[float], dt
 
 def test_outputs_for_a_quantity_are_predictions_in_its_own_unit() -> None:
     target = Target("y", "regression", mean=100.0, scale=10.0)
-    predictions = target.predictions(np.array([[98.5], [-3.0]], dtype=np.float32))
-    assert predictions.tolist() == [98.5, -3.0]
-    assert target.labels(predictions) == [98.5, -3.0]
+    predictions = target.predictions(np.array([[-1.5], [2.0]], dtype=np.float32))
+    assert predictions.tolist() == target.labels(predictions) == [85.0, 120.0]
+
+
+def test_a_small_spread_on_a_large_mean_is_not_lost_to_float32() -> None:
+    target = Target("y", "regression", mean=1.7e9, scale=2.0)
+    predictions = target.predictions(np.array([[-0.5], [0.5]], dtype=np.float32))
+    assert predictions.tolist() == [1.7e9 - 1, 1.7e9 + 1]
 
 
 @given(numbers=QUANTITIES, other=st.floats(-1e6, 1e6))

@@ -22,7 +22,7 @@ from evonet.training.keras_model import (
     fit_network,
     make_loss,
     make_optimizer,
-    predict,
+    outputs_of,
     with_output,
 )
 
@@ -74,7 +74,7 @@ class TestNetwork:
             expected = expected @ kernel + bias
             expected = activate(activation, expected) if i < 2 else expected
         # float32 products in another order, and dropout is off outside training
-        np.testing.assert_allclose(predict(network, x), expected, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(outputs_of(network, x), expected, rtol=1e-3, atol=1e-5)
 
     @pytest.mark.parametrize("depth", [0, 1, 6])
     def test_parameter_count_is_that_of_the_built_network(self, depth: int) -> None:
@@ -97,13 +97,13 @@ class TestNetwork:
     def test_output_is_probabilities_or_the_targets_unit(self, iris: Dataset) -> None:
         network = build_network(GENOME, 4, 3)
         x = iris.validation.x
-        logits, p = predict(network, x), predict(with_output(network, iris.target), x)
+        logits, p = outputs_of(network, x), outputs_of(with_output(network, iris.target), x)
         exp = np.exp(logits - logits.max(axis=1, keepdims=True))
         np.testing.assert_allclose(p, exp / exp.sum(axis=1, keepdims=True), rtol=1e-5)
         regression = replace(iris.target, task="regression", classes=(), mean=5.0, scale=2.0)
         single = build_network(GENOME, 4, 1)
         np.testing.assert_allclose(
-            predict(with_output(single, regression), x), predict(single, x) * 2 + 5, rtol=1e-5
+            outputs_of(with_output(single, regression), x), outputs_of(single, x) * 2 + 5, rtol=1e-5
         )
 
 
@@ -170,7 +170,7 @@ class TestFit:
         best = fitted.validation_loss[fitted.best_epoch - 1]
         assert best == min(fitted.validation_loss)
         assert fitted.best_epoch < len(fitted.validation_loss)  # or the test shows nothing
-        p = predict(with_output(fitted.network, iris.target), iris.validation.x)
+        p = outputs_of(with_output(fitted.network, iris.target), iris.validation.x)
         truth = iris.validation.y
         loss = -np.log(p[np.arange(len(truth)), truth]).mean()
         assert loss == pytest.approx(best, rel=1e-4)  # float32 sums in another order
@@ -194,7 +194,7 @@ class TestFit:
     def test_score_is_that_of_the_restored_network(self, iris: Dataset) -> None:
         evaluation = evaluate(iris, GENOME)
         fitted = fit_network(GENOME, iris, "sparse_categorical_crossentropy", BUDGET, 1)
-        classes = predict(fitted.network, iris.validation.x).argmax(axis=1)
+        classes = outputs_of(fitted.network, iris.validation.x).argmax(axis=1)
         assert evaluation.score == np.mean(classes == iris.validation.y)
 
     def test_global_generators_are_given_back(self, iris: Dataset) -> None:

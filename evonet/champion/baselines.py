@@ -15,9 +15,9 @@ import numpy as np
 from evonet.data.dataset import Dataset, Part
 from evonet.evaluation import Budget
 from evonet.genome import Genome, Layer
-from evonet.metrics import Metric
+from evonet.metrics import Metric, score
 from evonet.streams import training_seed
-from evonet.training.keras_model import fit_network, predict, with_output
+from evonet.training.evaluator import attempt, network_score
 
 #: What most tutorials build.
 DEFAULT_MLP = Genome((Layer(128, "relu"), Layer(128, "relu")), "glorot_uniform", "adam", 1e-3, 32)
@@ -30,14 +30,14 @@ class Baseline:
     Attributes:
         name: short name.
         description: what it is, in words.
-        validation_score: the run's metric on the validation part.
-        test_score: the run's metric on the test part; no choice of evonet ever depends on it.
+        validation_score: the run's metric on the validation part; None if it is not finite.
+        test_score: the same on the test part; no choice of evonet ever depends on it.
     """
 
     name: str
     description: str
-    validation_score: float
-    test_score: float
+    validation_score: float | None
+    test_score: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -67,24 +67,12 @@ def fit_baselines(
         yield _fitted("majority", "always the commonest class", prior, dataset, metric)
         logistic = LogisticRegression(max_iter=300)
         yield _fitted("linear", "logistic regression", logistic, dataset, metric)
-    network = fit_network(
-        DEFAULT_MLP, dataset, loss, budget, training_seed(seed, DEFAULT_MLP.key)
-    ).network
-    model = with_output(network, dataset.target)
-    yield Baseline(
-        "default MLP",
-        f"no search: {DEFAULT_MLP}",
-        *(
-            score(dataset, metric, part, predict(model, part.x))
-            for part in (dataset.validation, dataset.test)
-        ),
-    )
-
-
-def score(dataset: Dataset, metric: Metric, part: Part, outputs: np.ndarray) -> float:
-    """The metric of a model's outputs ``(n, n_outputs)`` on one part."""
-    target = dataset.target
-    return metric.compute(target.truth(part.y), target.predictions(outputs))
+    seed = training_seed(seed, DEFAULT_MLP.key)
+    default = attempt(DEFAULT_MLP, dataset, metric, loss, budget, seed)
+    test_score = None
+    if default.fitted is not None and default.score is not None:
+        test_score = network_score(default.fitted.network, dataset, metric, dataset.test)
+    yield Baseline("default MLP", f"no search: {DEFAULT_MLP}", default.score, test_score)
 
 
 def _fitted(
@@ -98,16 +86,19 @@ def _fitted(
         warnings.simplefilter("ignore", ConvergenceWarning)  # close enough for a baseline
         estimator.fit(train.x, train.y, sample_weight=train.weight)
     parts = (dataset.validation, dataset.test)
-    scores = [score(dataset, metric, part, _outputs(estimator, dataset, part)) for part in parts]
+    scores = [
+        score(metric, dataset.target, part.y, _predictions(estimator, dataset, part))
+        for part in parts
+    ]
     return Baseline(name, description, *scores)
 
 
-def _outputs(estimator: Any, dataset: Dataset, part: Part) -> np.ndarray:
-    """A scikit-learn model's predictions as a run's model would give them ``(n, n_outputs)``."""
+def _predictions(estimator: Any, dataset: Dataset, part: Part) -> np.ndarray:
+    """A scikit-learn model's predictions as ``Target.predictions`` would give them."""
     target = dataset.target
     if target.task == "regression":
-        return target.truth(np.asarray(estimator.predict(part.x))).reshape(-1, 1)
+        return target.truth(np.asarray(estimator.predict(part.x)))
     # A class that the training part lacks has no column in scikit-learn.
     full = np.zeros((len(part), len(target.classes)))
     full[:, estimator.classes_] = estimator.predict_proba(part.x)
-    return full[:, 1:] if target.task == "binary" else full
+    return full

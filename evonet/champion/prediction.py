@@ -14,7 +14,7 @@ from evonet.data.sources import read_features
 from evonet.data.target import Target
 from evonet.errors import RecordError
 from evonet.store.record import RunRecord
-from evonet.training.keras_model import build_network, predict, with_output
+from evonet.training.keras_model import build_network, outputs_of, with_output
 
 
 def predict_file(folder: Path, file: Path, probabilities: bool = False) -> pd.DataFrame:
@@ -33,34 +33,34 @@ def predict_file(folder: Path, file: Path, probabilities: bool = False) -> pd.Da
         RecordError: the run has no winner yet.
         DataError: the file cannot be read, or lacks columns of training.
     """
-    record = RunRecord(folder)
-    data, winners = record.fact("data"), record.winners()
-    record.close()
-    if not winners or not (folder / MODEL_FILE).is_file():
+    with RunRecord(folder) as record:
+        data, winners = record.fact("data"), record.winners()
+    if not winners:
         raise RecordError(f"{folder} has no winner yet. Go on with it: evonet resume {folder}")
+    if not (folder / MODEL_FILE).is_file():
+        raise RecordError(f"{folder / MODEL_FILE} is gone. Make it again: evonet resume {folder}")
     target = Target.from_dict(data["target"])
     preparation = preparation_from_dict(data["preparation"])
     x = preparation.transform(read_features(file, words=preparation.words))
-    outputs = predict(
-        _load_model(folder, Winner.from_dict(winners[-1]["winner"]), target, x.shape[1]), x
-    )
-    predictions = target.predictions(outputs)
+    winner = Winner.from_dict(winners[-1]["winner"])
+    network = _load_network(folder, winner, target, x.shape[1])
+    predictions = target.predictions(outputs_of(network, x))
     table = pd.DataFrame({"prediction": target.labels(predictions)})
     if probabilities and target.task != "regression":
         for i, label in enumerate(target.classes):
-            table[f"probability of {label}"] = np.round(predictions[:, i].astype(float), 6)
+            table[f"probability of {label}"] = np.round(predictions[:, i], 6)
     return table
 
 
-def _load_model(folder: Path, winner: Winner, target: Target, n_inputs: int) -> object:
-    """The winner's model: built from its genome, so that of the file only numbers are read."""
-    model = with_output(build_network(winner.genome, n_inputs, target.n_outputs), target)
+def _load_network(folder: Path, winner: Winner, target: Target, n_inputs: int) -> object:
+    """The winner's network: built from its genome, so that of the file only numbers are read."""
+    network = build_network(winner.genome, n_inputs, target.n_outputs)
     try:
-        model.load_weights(folder / MODEL_FILE)
+        with_output(network, target).load_weights(folder / MODEL_FILE)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:200]
         raise RecordError(
             f"{folder / MODEL_FILE} is damaged or of another run: {reason}. "
             f"Make it again: delete it and run evonet resume {folder}"
         ) from None
-    return model
+    return network

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evonet.champion.baselines import score
 from evonet.data.dataset import Dataset
 from evonet.errors import TrainingError
 from evonet.evaluation import Budget
@@ -15,7 +14,8 @@ from evonet.genome import Genome
 from evonet.genome.files import write_genomes
 from evonet.metrics import Metric, metrics_of
 from evonet.streams import training_seed
-from evonet.training.keras_model import fit_network, predict, with_output
+from evonet.training.evaluator import attempt, network_score
+from evonet.training.keras_model import with_output
 
 MODEL_FILE = "model.keras"
 GENOME_FILE = "best_genome.json"
@@ -29,7 +29,8 @@ class Winner:
         genome: what it is.
         search_score: the score that won the search, on the validation part; None without search.
         validation_score: the same metric and part after the final fit.
-        test_score: the metric on the test part after the final fit.
+        test_score: the metric on the test part after the final fit; None if a prediction there is
+            not finite, because a row holds numbers far beyond those of training.
         test_scores: every metric of the task on the test part, by name.
         parameters: trainable parameters.
         best_epoch: the epoch of the final fit whose weights were kept, from 1.
@@ -40,8 +41,8 @@ class Winner:
     genome: Genome
     search_score: float | None
     validation_score: float
-    test_score: float
-    test_scores: Mapping[str, float]
+    test_score: float | None
+    test_scores: Mapping[str, float | None]
     parameters: int
     best_epoch: int
     train_loss: tuple[float, ...]
@@ -81,36 +82,33 @@ def crown(
         The winner, and its ``keras.Model`` from prepared features to predictions.
 
     Raises:
-        TrainingError: the final fit of every finalist diverged.
+        TrainingError: the final fit of every finalist failed.
     """
     for genome, search_score in finalists:
-        fitted = fit_network(
-            genome, dataset, loss, budget, training_seed(seed, genome.key, repeat=1)
-        )
-        if fitted.diverged:
+        training = training_seed(seed, genome.key, repeat=1)
+        outcome = attempt(genome, dataset, metric, loss, budget, training)
+        fitted = outcome.fitted
+        if fitted is None or outcome.score is None:
             continue
-        model = with_output(fitted.network, dataset.target)
-        validation = predict(model, dataset.validation.x)
-        test = predict(model, dataset.test.x)
         test_scores = {
-            name: score(dataset, other, dataset.test, test)
+            name: network_score(fitted.network, dataset, other, dataset.test)
             for name, other in metrics_of(dataset.target).items()
         }
         winner = Winner(
             genome=genome,
             search_score=search_score,
-            validation_score=score(dataset, metric, dataset.validation, validation),
+            validation_score=outcome.score,
             test_score=test_scores[metric.name],
             test_scores=test_scores,
-            parameters=genome.parameter_count(dataset.n_inputs, dataset.target.n_outputs),
+            parameters=dataset.parameter_count(genome),
             best_epoch=fitted.best_epoch,
             train_loss=fitted.train_loss,
             validation_loss=fitted.validation_loss,
         )
-        return winner, model
+        return winner, with_output(fitted.network, dataset.target)
     raise TrainingError(
-        f"The final fit diverged for the best {len(finalists)} genomes. Lower the learning rates "
-        "of the search space, or pass a smaller --final-epochs."
+        f"The final fit failed for the best {len(finalists)} genomes ({outcome.reason}). Lower "
+        "the learning rates of the search space, or pass a smaller --final-epochs."
     )
 
 

@@ -59,7 +59,8 @@ def check_labels(raw: RawData, wanted: str) -> tuple[Task, str]:
     if wanted == "auto":
         if inferred != "regression":
             _check_class_sizes(labels, name)
-        return inferred, f"Target {name}: {reason}, so {inferred}. Another reading: --task."
+        other = " Pass --task to read it otherwise." if numeric else ""
+        return inferred, f"Target {name}: {reason}, so {inferred}.{other}"
     if wanted == "regression" and not numeric:
         raise DataError(f"Target {name} is not a number; expected one for --task regression.")
     if wanted == "binary" and n_distinct != 2:
@@ -95,10 +96,14 @@ def check_features(raw: RawData, drop: tuple[str, ...]) -> tuple[RawData, list[s
         return _check_images(raw, drop)
     frame = raw.features
     if unknown := [column for column in drop if column not in frame.columns]:
-        raise DataError(f"--drop {unknown[0]!r}: {raw.name} has no such column.")
+        known = ", ".join(map(repr, frame.columns[:20]))
+        is_target = " (it is the target)" if unknown[0] == raw.labels.name else ""
+        raise DataError(
+            f"--drop {unknown[0]!r}: no such column{is_target}; expected one of {known:.500}."
+        )
     frame = frame.drop(columns=list(drop))
     notes = []
-    kinds = {"empty": [], "constant": []}  # type: dict[str, list[str]]
+    kinds: dict[str, list[str]] = {"empty": [], "constant": []}
     for name in frame.columns:
         column = frame[name]
         _check_column(name, column)

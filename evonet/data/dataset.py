@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,9 +12,10 @@ from evonet.config import RunConfig
 from evonet.data.checking import check_features, check_labels
 from evonet.data.preparation import VERSION, Preparation, fit_preparation
 from evonet.data.sources import Features, RawData, read_source
-from evonet.data.splitting import Split, split_rows
+from evonet.data.splitting import split_rows
 from evonet.data.target import Target, make_target
 from evonet.errors import ConfigError
+from evonet.genome import Genome
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,10 @@ class Dataset:
         """Network inputs."""
         return self.train.x.shape[1]
 
+    def parameter_count(self, genome: Genome) -> int:
+        """Trainable parameters of a genome's network for these data."""
+        return genome.parameter_count(self.n_inputs, self.target.n_outputs)
+
 
 def load_dataset(config: RunConfig) -> Dataset:
     """Read, check, split and prepare the data of a run.
@@ -90,6 +96,7 @@ def load_dataset(config: RunConfig) -> Dataset:
     if config.class_weight == "balanced":
         parts = _balanced(parts, target)
     train, validation, test = parts
+    absent = _absent_classes({"training": train, "validation": validation, "test": test}, target)
     return Dataset(
         raw.name,
         target,
@@ -98,7 +105,7 @@ def load_dataset(config: RunConfig) -> Dataset:
         validation,
         test,
         fingerprint=raw.fingerprint(),
-        notes=(how, *_split_notes(split, task), *left_out, *identifiers),
+        notes=(how, *absent, *left_out, *identifiers),
         protocol={
             "preparation": VERSION,
             "task": task,
@@ -130,7 +137,12 @@ def _balanced(parts: list[Part], target: Target) -> list[Part]:
     return [replace(part, weight=weights[part.y].astype(np.float32)) for part in parts]
 
 
-def _split_notes(split: Split, task: str) -> list[str]:
-    if task == "regression" or split.stratified:
-        return []
-    return ["Some classes have too few rows for every part to get its share of them."]
+def _absent_classes(parts: Mapping[str, Part], target: Target) -> list[str]:
+    """A sentence for each part that lacks a class."""
+    notes = []
+    for name, part in parts.items():
+        absent = sorted(set(range(len(target.classes))) - set(part.y.tolist()))
+        if target.task != "regression" and absent:
+            listed = ", ".join(repr(target.classes[i]) for i in absent[:6])
+            notes.append(f"The {name} part has no row of {len(absent)} classes: {listed}.")
+    return notes

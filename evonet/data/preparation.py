@@ -149,11 +149,13 @@ class ImagePreparation:
     Attributes:
         shape: of one image.
         scale: the largest value a pixel can have.
+        whole: whether pixels were whole numbers in training.
         words: names of the columns that hold words: none.
     """
 
     shape: tuple[int, ...]
     scale: float
+    whole: bool
     words: ClassVar[tuple[str, ...]] = ()
 
     @property
@@ -168,6 +170,12 @@ class ImagePreparation:
             raise DataError(f"Expected images of shape {self.shape}, got {got}.")
         if features.dtype.kind == "f" and not (np.abs(features) <= LARGEST).all():
             raise DataError("The images have NaN or infinite values; expected finite numbers.")
+        if self.whole != (features.dtype.kind in "uib"):
+            expected = "whole numbers" if self.whole else "fractions"
+            raise DataError(
+                f"The pixels are {features.dtype}; expected {expected} up to {self.scale:g}, as in "
+                "training."
+            )
         return features.reshape(len(features), -1).astype(np.float32) / np.float32(self.scale)
 
     def to_dict(self) -> dict[str, Any]:
@@ -193,7 +201,8 @@ def fit_preparation(features: Features, max_categories: int) -> tuple[Preparatio
     """
     if isinstance(features, np.ndarray):
         scale = 255.0 if features.dtype == np.uint8 else float(max(features.max(), 1.0))
-        return ImagePreparation(tuple(features.shape[1:]), scale), []
+        whole = features.dtype.kind in "uib"
+        return ImagePreparation(tuple(features.shape[1:]), scale, whole), []
     columns: list[Column] = []
     notes = []
     for name in features.columns:
@@ -210,7 +219,7 @@ def fit_preparation(features: Features, max_categories: int) -> tuple[Preparatio
 def preparation_from_dict(record: Mapping[str, Any]) -> Preparation:
     """The preparation of a record as ``to_dict`` writes it."""
     if record["kind"] == "images":
-        return ImagePreparation(tuple(record["shape"]), record["scale"])
+        return ImagePreparation(tuple(record["shape"]), record["scale"], record["whole"])
     columns: list[Column] = []
     for entry in record["columns"]:
         values = {key: value for key, value in entry.items() if key != "kind"}

@@ -162,7 +162,9 @@ def _reading(path: Path, read: Callable[[], Any]) -> Any:
     except FileNotFoundError:
         raise DataError(f"No file at {path}.") from None
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        if path.stat().st_size == 0:
+            raise DataError(f"{path} is empty.") from None
+        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
         raise DataError(
             f"Cannot read {path}: {reason}. The file may be truncated or damaged."
         ) from None

@@ -19,7 +19,6 @@ class Split:
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
-    stratified: bool
 
 
 def split_rows(
@@ -46,13 +45,13 @@ def split_rows(
     """
     rng = stream(seed, "split")
     n = len(labels)
-    strata = _strata(labels.iloc[: n - n_test]) if task != "regression" else np.zeros(n, dtype=int)
+    classes = pd.factorize(labels)[0] if task != "regression" else np.zeros(n, dtype=int)
     if n_test:
-        rest, test, first = np.arange(n - n_test), np.arange(n - n_test, n), True
+        rest, test = np.arange(n - n_test), np.arange(n - n_test, n)
     else:
-        rest, test, first = _draw(rng, np.arange(n), strata, round(n * test_fraction))
+        rest, test = _draw(rng, np.arange(n), classes, round(n * test_fraction))
     n_validation = round((len(rest) if n_test else n) * validation_fraction)
-    train, validation, second = _draw(rng, rest, strata, n_validation)
+    train, validation = _draw(rng, rest, classes, n_validation)
     parts = {"training": train, "validation": validation, "test": test}
     for name, rows in parts.items():
         n_distinct = len(rows) if task == "regression" else labels.iloc[rows].nunique()
@@ -62,33 +61,36 @@ def split_rows(
                 f"{'' if task == 'regression' else f' and {n_distinct} of the classes'}; expected "
                 "at least 2. Give more data, or change --test-fraction and --validation-fraction."
             )
-    return Split(train, validation, test, stratified=first and second and task != "regression")
-
-
-def _strata(labels: pd.Series) -> np.ndarray:
-    """``(n,)`` stratum of each row: its class, classes with fewer than three rows being pooled."""
-    codes = pd.factorize(labels)[0]
-    counts = np.bincount(codes)
-    pooled = np.where(counts[codes] < 3, len(counts), codes)
-    if 0 < np.count_nonzero(pooled == len(counts)) < 3:
-        pooled[pooled == len(counts)] = counts.argmax()
-    return np.unique(pooled, return_inverse=True)[1]
+    return Split(train, validation, test)
 
 
 def _draw(
-    rng: np.random.Generator, rows: np.ndarray, strata: np.ndarray, n_drawn: int
-) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Draw ``n_drawn`` of ``rows``: what stays, what is drawn, and whether it was stratified."""
+    rng: np.random.Generator, rows: np.ndarray, classes: np.ndarray, n_drawn: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw ``n_drawn`` of ``rows``, each class in its share: what stays, and what is drawn."""
     n_drawn = min(max(n_drawn, 1), len(rows) - 1)
-    counts = np.unique(strata[rows], return_counts=True)[1]
-    possible = counts.min() >= 2 and len(counts) <= min(n_drawn, len(rows) - n_drawn)
-    if len(counts) > 1 and possible:
+    strata = _strata(classes[rows])
+    n_strata = int(strata.max()) + 1
+    if 1 < n_strata <= min(n_drawn, len(rows) - n_drawn):
         from sklearn.model_selection import train_test_split
 
         stays, drawn = train_test_split(
-            rows, test_size=n_drawn, stratify=strata[rows], random_state=int(rng.integers(2**31))
+            rows, test_size=n_drawn, stratify=strata, random_state=int(rng.integers(2**31))
         )
     else:
         order = rng.permutation(rows)
         drawn, stays = order[:n_drawn], order[n_drawn:]
-    return np.sort(stays), np.sort(drawn), bool(possible)
+    return np.sort(stays), np.sort(drawn)
+
+
+def _strata(classes: np.ndarray) -> np.ndarray:
+    """``(n,)`` stratum of each row, from 0: its class, single rows being pooled.
+
+    A stratum needs two rows, one for either side; a lone pooled row joins the largest class.
+    """
+    codes = np.unique(classes, return_inverse=True)[1]
+    counts = np.bincount(codes)
+    strata = np.where(counts[codes] < 2, len(counts), codes)
+    if np.count_nonzero(strata == len(counts)) == 1:
+        strata[strata == len(counts)] = counts.argmax()
+    return np.unique(strata, return_inverse=True)[1]

@@ -59,19 +59,22 @@ class Target:
         return encoded.astype(np.float64) * self.scale + self.mean
 
     def predictions(self, outputs: np.ndarray) -> np.ndarray:
-        """A model's outputs as metrics read them.
+        """A network's outputs as metrics read them.
 
         Args:
-            outputs: ``(n, n_outputs)`` probabilities, or numbers in the target's own unit.
+            outputs: ``(n, n_outputs)`` logits, or standardised predictions.
 
         Returns:
-            ``(n, n_classes)`` probabilities, or ``(n,)`` in the target's own unit.
+            float64: ``(n, n_classes)`` probabilities, or ``(n,)`` in the target's own unit.
         """
+        outputs = outputs.astype(np.float64)
         if self.task == "regression":
-            return outputs[:, 0].astype(np.float64)
-        if self.task == "binary":
-            return np.concatenate([1 - outputs, outputs], axis=1)
-        return outputs
+            return self.truth(outputs[:, 0])
+        if self.task == "binary":  # the logit of the second class against zero
+            outputs = np.concatenate([np.zeros_like(outputs), outputs], axis=1)
+        with np.errstate(invalid="ignore"):  # an infinite logit becomes NaN, which scores refuse
+            p = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+            return np.asarray(p / p.sum(axis=1, keepdims=True))
 
     def labels(self, predictions: np.ndarray) -> list[Any]:
         """Predictions, as ``predictions`` returns them, in the target's own words."""

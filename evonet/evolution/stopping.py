@@ -26,7 +26,7 @@ class StopRules:
     def between_generations(self, finished: int, stalled: int) -> str | None:
         """Why the search is over after ``finished`` generations, or None."""
         if finished > self.generations:
-            return f"all {self.generations} generations are done"
+            return f"generation {self.generations}, the last one, is done"
         if self.patience is not None and stalled >= self.patience:
             return f"no better network for {stalled} generations"
         return None

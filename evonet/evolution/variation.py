@@ -18,6 +18,8 @@ from evonet.genome.genes import LAYER_GENES, NETWORK_BLOCKS, NETWORK_GENES
 
 #: Chance of one more mutation after each. Untuned.
 _MORE_MUTATIONS = 0.4
+#: Draws after which a genome is given up as one that nothing here can change.
+_ATTEMPTS = 50
 
 
 def crossover(
@@ -118,14 +120,26 @@ MUTATIONS: Mapping[str, Mutation] = {
 def mutate(
     rng: np.random.Generator, genome: Genome, space: SearchSpace
 ) -> tuple[Genome, tuple[str, ...]]:
-    """A genome changed by one or more mutations, and their names in order."""
+    """A genome changed by one or more mutations, and their names in order.
+
+    Args:
+        rng: the generator to draw from.
+        genome: what to change.
+        space: where the new genes come from.
+
+    Returns:
+        Another genome, unless the space holds none that a mutation leads to.
+    """
     names = list(MUTATIONS)
     weights = np.asarray([mutation.weight for mutation in MUTATIONS.values()])
-    applied = []
-    for _ in range(int(rng.geometric(1 - _MORE_MUTATIONS))):
+    mutant, applied = genome, []
+    left = int(rng.geometric(1 - _MORE_MUTATIONS))
+    for _ in range(_ATTEMPTS):
         name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
-        changed = MUTATIONS[name].apply(rng, genome, space)
-        if changed != genome:
+        changed = MUTATIONS[name].apply(rng, mutant, space)
+        if changed != mutant:
+            mutant, left = changed, left - 1
             applied.append(name)
-        genome = changed
-    return genome, tuple(applied)
+        if left <= 0 and mutant != genome:
+            break
+    return mutant, tuple(applied)

@@ -87,7 +87,8 @@ class SearchSpace:
         try:
             text = path.read_text("utf-8")
         except (OSError, ValueError) as error:
-            raise SpaceError(f"Cannot read the search space {path}: {error}.") from None
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise SpaceError(f"Cannot read the search space {path}: {reason}.") from None
         return cls.default().change(read_toml(text, str(path), SpaceError), where=str(path))
 
     @classmethod

@@ -91,16 +91,6 @@ def metric_words(metric_name: str) -> str:
     return _METRIC_WORDS.get(metric_name, metric_name.replace("_", " "))
 
 
-def number(value: float) -> str:
-    """A score or a gene for people: four digits, thousands apart.
-
-    Example:
-        >>> number(0.97222), number(1.0), number(54.3210), number(1234.6), number(0.0001)
-        ('0.9722', '1.000', '54.32', '1,235', '0.0001000')
-    """
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}".rstrip(".")
-
-
 @dataclass(frozen=True)
 class Label:
     """The name of a line, at its right end.

@@ -28,10 +28,10 @@ from evonet.report.look import (
     legend,
     log_axis,
     metric_words,
-    number,
     plain,
     title,
 )
+from evonet.report.words import number
 
 #: Lines with more points than this have no markers.
 _MAX_MARKERS = 40
@@ -131,7 +131,7 @@ def plot_fitness(
         ["Line: best of the population. Dashes: median. Band: middle half (quartiles)." + cut],
     )
     direction = "higher" if maximise else "lower"
-    axes.set_ylabel(f"validation {words}{_UNITS.get(metric_name, '')}, {direction} is better")
+    axes.set_ylabel(f"validation {words}{_UNITS.get(metric_name, '')}\n{direction} is better")
     finish(axes, "generation", n_ticks=10)
 
 

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evonet.fitness import rank
 from evonet.genome import Genome
 from evonet.genome.genes import KINDS, LAYER_GENES, NETWORK_GENES
+from evonet.metrics import METRICS
 from evonet.store.record import RunRecord, StoredEvaluation
 
 
@@ -122,7 +124,8 @@ def baselines_table(record: RunRecord) -> pd.DataFrame:
     Columns: name, description, validation_score, test_score.
     """
     columns = ["name", "description", "validation_score", "test_score"]
-    return pd.DataFrame(record.fact("baselines") or [], columns=columns)
+    table = pd.DataFrame(record.fact("baselines") or [], columns=columns)
+    return table.astype({"validation_score": float, "test_score": float})
 
 
 def curves_table(record: RunRecord, n_best: int = 5) -> pd.DataFrame:
@@ -131,14 +134,14 @@ def curves_table(record: RunRecord, n_best: int = 5) -> pd.DataFrame:
     Columns: network ("rank 1" is the best, the last one "winner, final fit"), genome (in words),
     score (on the validation part), epoch (from 1), part (training or validation), loss.
     """
-    maximise = record.fact("metric")["maximise"]
-    usable = [stored for stored in record.evaluations() if stored.evaluation.score is not None]
-    usable.sort(key=lambda s: s.evaluation.score or 0.0, reverse=maximise)
+    metric = METRICS[record.fact("metric")["name"]]
+    usable = [stored for stored in record.evaluations() if stored.evaluation.ok]
+    usable.sort(key=lambda stored: rank(stored.evaluation, metric))
     rows: list[dict[str, Any]] = []
-    for rank, stored in enumerate(usable[:n_best], start=1):
+    for place, stored in enumerate(usable[:n_best], start=1):
         e = stored.evaluation
         losses = {"training": e.train_loss, "validation": e.validation_loss}
-        rows.extend(_curve_rows(f"rank {rank}", stored.genome, e.score, losses))
+        rows.extend(_curve_rows(f"rank {place}", stored.genome, e.score, losses))
     if winners := record.winners():
         winner = winners[-1]["winner"]
         genome = Genome.from_dict(winner["genome"], "Winner of the run")

@@ -40,6 +40,7 @@ CREATE TABLE evaluations (
     genome TEXT NOT NULL,
     evaluation TEXT NOT NULL
 );
+CREATE INDEX evaluations_by_origin ON evaluations (origin);
 CREATE TABLE candidates (
     generation INTEGER, slot INTEGER, genome_key TEXT NOT NULL, score_key TEXT NOT NULL,
     operator TEXT NOT NULL, parents TEXT NOT NULL,
@@ -144,6 +145,13 @@ class RunRecord:
         unfinished.rename(folder / FILE)
         return cls(folder)
 
+    def __enter__(self) -> RunRecord:
+        """The record, closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Close the file."""
         self._database.close()
@@ -195,6 +203,17 @@ class RunRecord:
         """Trainings this run did itself, failed ones included."""
         rows = self._database.execute("SELECT count(*) FROM evaluations WHERE origin = 'trained'")
         return int(rows[0][0])
+
+    def search_seconds(self) -> float:
+        """Seconds of search: of the finished generations, and of the trainings after them."""
+        (total,) = self._database.read(
+            float,
+            """SELECT total(seconds) + (
+                SELECT total(json_extract(evaluation, '$.seconds')) FROM evaluations
+                WHERE origin = 'trained' AND score_key NOT IN (SELECT score_key FROM candidates)
+            ) FROM generations""",
+        )
+        return total
 
     # Generations
 
@@ -303,7 +322,9 @@ def _new_folder(results: Path, name: str | None, data_name: str) -> Path:
                     ) from None
                 return folder
     except OSError as error:
-        raise RecordError(f"Cannot make a run in {results}: {error.strerror}.") from None
+        raise RecordError(
+            f"Cannot make a run in {results}: {error.strerror}. Pass --results FOLDER."
+        ) from None
     raise RecordError(f"Cannot find a free name for a run {stem} in {results}.")
 
 

@@ -6,17 +6,18 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from evonet.data.dataset import Dataset
+from evonet.data.dataset import Dataset, Part
 from evonet.evaluation import Budget, Evaluation, Request, Status, score_key
-from evonet.metrics import Metric
+from evonet.genome import Genome
+from evonet.metrics import Metric, score
 from evonet.store.cache import ScoreCache
 from evonet.store.record import RunRecord, StoredEvaluation
 from evonet.training.backend import load_keras
-from evonet.training.keras_model import Fitted, fit_network, predict, with_output
+from evonet.training.keras_model import Fitted, fit_network, outputs_of
 
 #: Bytes per parameter at the height of a training: weights, gradients, two moments of the
 #: optimizer, the best weights so far, and one copy in passing; four bytes each.
@@ -50,52 +51,74 @@ class KerasEvaluator:
     def evaluate(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Evaluation]]:
         """Train one request after the other, in their order."""
         for request in requests:
-            yield request, self._evaluate(request)
+            started = time.perf_counter()
+            outcome = attempt(
+                request.genome, self.dataset, self.metric, self.loss, self.budget, request.seed
+            )
+            fitted = outcome.fitted
+            yield (
+                request,
+                Evaluation(
+                    genome_key=request.genome.key,
+                    seed=request.seed,
+                    status=outcome.status,
+                    reason=outcome.reason,
+                    score=outcome.score,
+                    best_epoch=fitted.best_epoch if fitted and outcome.status == "ok" else 0,
+                    train_loss=_finite(fitted.train_loss) if fitted else (),
+                    validation_loss=_finite(fitted.validation_loss) if fitted else (),
+                    parameters=self.dataset.parameter_count(request.genome),
+                    seconds=time.perf_counter() - started,
+                ),
+            )
 
-    def _evaluate(self, request: Request) -> Evaluation:
-        """One training; whatever goes wrong in it becomes a status and a reason."""
-        started = time.perf_counter()
-        parameters = request.genome.parameter_count(
-            self.dataset.n_inputs, self.dataset.target.n_outputs
-        )
-        fitted, score, status, reason = None, None, "ok", ""
-        needed = parameters * _BYTES_PER_PARAMETER
-        if needed > _memory_bytes():
-            status = "out_of_memory"
-            reason = f"{parameters} parameters need about {needed / 2**30:.1f} GiB to train"
-        else:
-            try:
-                fitted = fit_network(
-                    request.genome, self.dataset, self.loss, self.budget, request.seed
-                )
-                score, status, reason = self._score(fitted)
-            except Exception as error:
-                status, reason = _failure(error)
-        usable = fitted is not None and status == "ok"
-        return Evaluation(
-            genome_key=request.genome.key,
-            seed=request.seed,
-            status=status,  # type: ignore[arg-type]
-            reason=reason,
-            score=score,
-            best_epoch=fitted.best_epoch if fitted is not None and usable else 0,
-            train_loss=_finite(fitted.train_loss) if fitted else (),
-            validation_loss=_finite(fitted.validation_loss) if fitted else (),
-            parameters=parameters,
-            seconds=time.perf_counter() - started,
-        )
 
-    def _score(self, fitted: Fitted) -> tuple[float | None, Status, str]:
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt to train a network ended.
+
+    Attributes:
+        status: "ok", or how it failed.
+        reason: one line that says why it failed; empty when it did not.
+        fitted: the network and its learning curves, if there is one.
+        score: the metric on the validation part; None if it failed.
+    """
+
+    status: Status
+    reason: str = ""
+    fitted: Fitted | None = None
+    score: float | None = None
+
+
+def attempt(
+    genome: Genome, dataset: Dataset, metric: Metric, loss: str, budget: Budget, seed: int
+) -> Outcome:
+    """Train a network and score it on the validation part; whatever goes wrong is an outcome.
+
+    Args: as ``fit_network``, and the metric of the score.
+    """
+    parameters = dataset.parameter_count(genome)
+    needed = parameters * _BYTES_PER_PARAMETER
+    if needed > _memory_bytes():
+        reason = f"{parameters} parameters need about {needed / 2**30:.1f} GiB to train"
+        return Outcome("out_of_memory", reason)
+    try:
+        fitted = fit_network(genome, dataset, loss, budget, seed)
         if fitted.diverged:
-            return None, "diverged", f"a loss was not finite in epoch {len(fitted.train_loss)}"
-        validation, target = self.dataset.validation, self.dataset.target
-        outputs = predict(with_output(fitted.network, target), validation.x)
-        if not np.isfinite(outputs).all():
-            return None, "diverged", "a prediction was not finite"
-        score = self.metric.compute(target.truth(validation.y), target.predictions(outputs))
-        if not np.isfinite(score):
-            return None, "diverged", f"{self.metric.name} was not finite"
-        return score, "ok", ""
+            reason = f"a loss was not finite in epoch {len(fitted.train_loss)}"
+            return Outcome("diverged", reason, fitted)
+        value = network_score(fitted.network, dataset, metric, dataset.validation)
+    except Exception as error:
+        return _failure(error)
+    if value is None:
+        return Outcome("diverged", "a prediction was not finite", fitted)
+    return Outcome("ok", "", fitted, value)
+
+
+def network_score(network: Any, dataset: Dataset, metric: Metric, part: Part) -> float | None:
+    """A metric of a network on one part of the data; None where a prediction is not finite."""
+    predictions = dataset.target.predictions(outputs_of(network, part.x))
+    return score(metric, dataset.target, part.y, predictions)
 
 
 @dataclass(frozen=True)
@@ -117,40 +140,40 @@ class CachedEvaluator:
     cache: ScoreCache
     protocol: str
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
-        """What is known at once, then what is trained."""
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[StoredEvaluation]:
+        """What is known at once, then what is trained; every request once."""
         unknown = []
         for request in requests:
             key = self.key(request)
             stored = self.record.evaluation(key)
-            known = stored.evaluation if stored else None
-            if known is None and (known := self.cache.get(key)) is not None:
-                self.record.add_evaluation(StoredEvaluation(key, "cached", request.genome, known))
-            if known is None:
+            if stored is None and (known := self.cache.get(key)) is not None:
+                stored = StoredEvaluation(key, "cached", request.genome, known)
+                self.record.add_evaluation(stored)
+            if stored is None:
                 unknown.append(request)
             else:
-                yield request, known
+                yield stored
         for request, evaluation in self.inner.evaluate(unknown):
-            key = self.key(request)
-            self.record.add_evaluation(StoredEvaluation(key, "trained", request.genome, evaluation))
+            stored = StoredEvaluation(self.key(request), "trained", request.genome, evaluation)
+            self.record.add_evaluation(stored)
             if evaluation.status in ("ok", "diverged"):  # other failures may be of this machine
-                self.cache.put(key, evaluation)
-            yield request, evaluation
+                self.cache.put(stored.score_key, evaluation)
+            yield stored
 
     def key(self, request: Request) -> str:
         """What the request's evaluation is kept under."""
         return score_key(request, self.protocol)
 
 
-def _failure(error: Exception) -> tuple[Status, str]:
-    """How a training failed, and why in one line."""
+def _failure(error: Exception) -> Outcome:
+    """What an exception out of a training means, in one line."""
     load_keras()
     import tensorflow as tf
 
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
-        return "out_of_memory", reason
-    return "failed", reason
+        return Outcome("out_of_memory", reason)
+    return Outcome("failed", reason)
 
 
 def _finite(losses: tuple[float, ...]) -> tuple[float, ...]:

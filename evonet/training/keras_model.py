@@ -68,7 +68,11 @@ def build_network(genome: Genome, n_inputs: int, n_outputs: int) -> Any:
 
 
 def with_output(network: Any, target: Target) -> Any:
-    """A network with a last layer that gives probabilities, or numbers in the target's unit."""
+    """A network with a last layer that gives probabilities, or numbers in the target's unit.
+
+    This is what users get. Scores are not computed from it but from the network itself, since a
+    float32 layer cannot tell 1,000,000,001 from 1,000,000,002.
+    """
     keras = load_keras()
     if target.task == "regression":
         last = keras.layers.Rescaling(target.scale, offset=target.mean, name="prediction")
@@ -187,7 +191,7 @@ def fit_network(genome: Genome, dataset: Dataset, loss: str, budget: Budget, see
     )
 
 
-def predict(model: Any, x: np.ndarray) -> np.ndarray:
+def outputs_of(model: Any, x: np.ndarray) -> np.ndarray:
     """A model's outputs ``(n, n_outputs)`` float32 for inputs ``(n, n_inputs)`` float32."""
     keras = load_keras()
     chunks = [x[i : i + _ROWS_AT_ONCE] for i in range(0, len(x), _ROWS_AT_ONCE)]
