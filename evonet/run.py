@@ -198,7 +198,8 @@ def _search(session: Session) -> str | None:
         while (over := rules.between_generations(search.generation, search.stalled)) is None:
             candidates = search.ask()
             if not candidates:
-                return f"all {len(search.seen)} genomes of the space are tried"
+                tried, size = len(search.seen), session.space.size
+                return f"the space is exhausted: {tried} of at most {size} genomes are tried"
             session.observer.on_generation_start(search.generation, len(candidates))
             requests = [session.request(c.genome) for c in candidates]
             best = search.population[0].fitness if search.population else WORST

@@ -57,6 +57,7 @@ class TestHelp:
         for name, field in RunConfig.model_fields.items():
             assert f"--{name.replace('_', '-')} " in output
             assert field.description in output.replace("\n", " ")
+        assert "(default: 16)" in output  # square brackets would be taken for markup
 
     def test_no_command_shows_help(self, evonet) -> None:
         code, output, errors = evonet()

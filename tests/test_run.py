@@ -188,7 +188,7 @@ class TestStopping:
             "batch_size = [16, 32, 64]\n"
         )
         result = evolve(config.changed(space=space, generations=50))
-        assert result.reason == "all 6 genomes of the space are tried"
+        assert result.reason == "the space is exhausted: 6 of at most 6 genomes are tried"
         assert len(set(fake_training.trained)) == 6
 
     def test_minutes_count_over_sessions(self, config: RunConfig) -> None:

@@ -81,9 +81,9 @@ class Search:
         seen = set(self.seen)
         candidates: list[Candidate] = []
         for slot, draw in enumerate(self._draws()):
-            candidate = self._first_unseen(draw, seen) or self._first_unseen(
-                self._immigrant(slot), seen
-            )
+            # Where offspring are all known, a random genome; its stream is no other slot's.
+            instead = self._immigrant(self.settings.population_size + slot)
+            candidate = self._first_unseen(draw, seen) or self._first_unseen(instead, seen)
             if candidate is None:
                 candidates.extend(self._walk(seen, wanted=self._n_wanted - len(candidates)))
                 break

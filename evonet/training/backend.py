@@ -41,18 +41,6 @@ def load_keras() -> Any:
     return keras
 
 
-def device_name() -> str:
-    """What trainings run on, in words."""
-    load_keras()
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return "CPU"
-    details = tf.config.experimental.get_device_details(gpus[0])
-    return f"GPU ({details.get('device_name', 'unknown model')})"
-
-
 @contextmanager
 def _held_back_stderr() -> Iterator[Any]:
     """Send the process's standard error to a file for a while; yields a function that reads it."""
