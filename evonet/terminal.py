@@ -288,8 +288,8 @@ def _noise(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
         return []
     half_width = 1.96 * math.sqrt(p * (1 - p) / result.n_test)
     line = (
-        f"With {result.n_test} test rows the winner's accuracy is uncertain by {half_width:.3f} either "
-        "way (95 %): smaller differences may be chance."
+        f"With {result.n_test} test rows the winner's accuracy is uncertain by {half_width:.3f} "
+        "either way (95 %): smaller differences may be chance."
     )
     return [(line, "")]
 
