@@ -33,7 +33,7 @@ _METRIC_WORDS = {
     "log_loss": "log loss",
     "roc_auc": "ROC AUC",
     "rmse": "RMSE",
-    "mae": "mean absolute error",
+    "mae": "MAE",
     "r2": "R²",
 }
 
