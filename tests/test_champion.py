@@ -25,6 +25,8 @@ from evonet.metrics import choose_metric
 from evonet.progress import RunResult
 from evonet.run import train
 from evonet.store.record import RunRecord
+from evonet.streams import training_seed
+from evonet.training.keras_model import fit_network
 
 GENOME = Genome((Layer(16, "relu", 0.1),), "matched_normal", "adam", 0.01, 16)
 DIVERGES = Genome((Layer(64, "relu"),) * 4, "he_normal", "sgd", 100.0, 16)
@@ -148,6 +150,18 @@ def test_a_finalist_whose_final_fit_diverges_makes_way_for_the_next() -> None:
         TrainingError, match=r"final fit failed for the best 1 genomes \(a loss was not finite"
     ):
         crown([(DIVERGES, 0.9)], dataset, metric, loss, budget, 0)
+
+
+def test_the_final_fit_draws_other_numbers_than_the_search_did() -> None:
+    dataset = load_dataset(make_config({"data": "iris"}))
+    metric = choose_metric("auto", dataset.target)
+    loss, budget = "sparse_categorical_crossentropy", Budget(2, 2)
+    winner, _ = crown([(GENOME, 0.8)], dataset, metric, loss, budget, 7)
+    search, fresh = (
+        fit_network(GENOME, dataset, loss, budget, training_seed(7, GENOME.key, repeat))
+        for repeat in (0, 1)
+    )
+    assert winner.validation_loss == fresh.validation_loss != search.validation_loss
 
 
 def test_regression_predicts_in_the_targets_own_unit(tmp_path: Path) -> None:
