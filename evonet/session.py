@@ -104,6 +104,21 @@ class Session:
     ) -> Session:
         """Take up a run where its record ends. New limits take the place of all the old ones."""
         record = RunRecord(folder)
+        try:
+            return cls._restored(record, changes, observer, should_stop)
+        except BaseException:
+            record.close()
+            raise
+
+    @classmethod
+    def _restored(
+        cls,
+        record: RunRecord,
+        changes: dict[str, Any],
+        observer: Observer,
+        should_stop: Callable[[], bool],
+    ) -> Session:
+        folder = record.folder
         config = make_config(record.fact("config"), str(folder))
         if changes and record.fact("given"):
             raise ConfigError(f"{folder} fits one genome, without a search that could go on.")
