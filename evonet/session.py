@@ -24,7 +24,7 @@ from evonet.store.record import RunRecord
 from evonet.streams import training_seed
 from evonet.toml import write_toml
 from evonet.training.evaluator import CachedEvaluator, KerasEvaluator
-from evonet.training.keras_model import choose_loss
+from evonet.training.keras_model import VERSION, choose_loss
 
 #: The final fit waits this many times longer for a lower loss than the search does. Untuned.
 _FINAL_PATIENCE = 3
@@ -140,8 +140,8 @@ class Session:
             )
         if _protocol(config, dataset) != record.fact("protocol"):
             raise RecordError(
-                f"{folder} was started by an evonet that prepares data in another way, so that its "
-                "scores cannot be compared with new ones. Use that evonet, or start a new run."
+                f"{folder} was started by an evonet that prepares data or trains in another way: "
+                "its scores cannot be compared with new ones. Use that evonet, or start a new run."
             )
         record.set_facts({"config": config.to_dict(), "stopped": None})
         with exporting(folder):
@@ -237,6 +237,7 @@ def _protocol(config: RunConfig, dataset: Dataset) -> dict[str, object]:
         "loss": choose_loss(config.loss, dataset.target),
         "budget": [config.epochs, config.patience_epochs],
         "engine": config.engine,
+        "training": VERSION,
     }
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +43,17 @@ RECORD: dict[str, Any] = {
     "learning_rate": 0.001,
     "batch_size": 32,
 }
+#: No gene is neutral.
+EVERY: dict[str, Any] = {
+    **RECORD,
+    "layers": [{**RECORD["layers"][0], "normalisation": "batch", "skip": "concat"}],
+    "schedule": "one_cycle",
+    "warmup": 0.05,
+    "weight_decay": 1e-4,
+    "clip_norm": 1.0,
+    "label_smoothing": 0.1,
+    "input_noise": 0.2,
+}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
     lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=9), values),
@@ -65,13 +79,21 @@ class TestGenes:
         assert {f.name for f in dataclasses.fields(Genome)} == {"layers", *NETWORK_GENES}
         assert {f.name for f in dataclasses.fields(Layer)} == set(LAYER_GENES)
 
+    def test_the_readme_names_every_gene_and_every_value_of_a_choice(self) -> None:
+        text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+        named = set(re.findall(r"`(\w+)`", text))
+        names = {name for kind in KINDS.values() for name in kind.names}
+        assert named >= {*KINDS, *names} - set(INITIALIZERS)  # these are spelled in two halves
+
     def test_every_network_gene_is_inherited_with_exactly_one_block(self) -> None:
         inherited = [name for block in NETWORK_BLOCKS for name in block]
         assert sorted(inherited) == sorted(NETWORK_GENES)
 
     def test_what_decides_how_good_a_learning_rate_is_is_inherited_with_it(self) -> None:
         (block,) = [block for block in NETWORK_BLOCKS if "learning_rate" in block]
-        assert set(block) == {"optimizer", "momentum", "learning_rate", "batch_size"}
+        assert {"optimizer", "momentum", "learning_rate", "batch_size"} <= set(block)
+        assert {"schedule", "warmup", "weight_decay", "clip_norm", "label_smoothing"} <= set(block)
+        assert "input_noise" not in block
 
     @pytest.mark.parametrize("initializer", INITIALIZERS)
     @pytest.mark.parametrize("activation", [*ACTIVATIONS, "softmax", "linear"])
@@ -105,6 +127,17 @@ class TestGenes:
             ("activation", 3),
             ("optimizer", ""),
             ("initializer", ["he_normal"]),
+            ("normalisation", "Batch"),
+            ("skip", "residual"),
+            ("schedule", ""),
+            ("warmup", 1.0),
+            ("weight_decay", 1.1),
+            ("weight_decay", -1e-4),
+            ("clip_norm", 1000.1),
+            ("clip_norm", -1.0),
+            ("label_smoothing", 1.0),
+            ("input_noise", 10.1),
+            ("input_noise", -0.1),
         ],
     )
     def test_a_value_that_is_not_legal_is_not_converted(self, gene: str, value: object) -> None:
@@ -123,6 +156,11 @@ class TestGenes:
             ("learning_rate", 1e-8, 1e-8),
             ("learning_rate", 100, 100.0),
             ("activation", "relu", "relu"),
+            ("warmup", np.nextafter(1.0, 0.0), np.nextafter(1.0, 0.0)),
+            ("weight_decay", 1, 1.0),
+            ("clip_norm", 1000, 1000.0),
+            ("label_smoothing", 0, 0.0),
+            ("input_noise", 10, 10.0),
         ],
     )
     def test_a_legal_value_takes_the_type_of_its_gene(
@@ -154,12 +192,13 @@ class TestGenes:
 
 
 class TestCanonicalForm:
-    @given(raw_genomes(), raw_genomes(), st.sets(st.sampled_from(sorted(RECORD))))
+    @given(raw_genomes(), raw_genomes(), st.sets(st.sampled_from(["layers", *NETWORK_GENES])))
     @examples(300)
     def test_keys_are_equal_exactly_if_the_networks_are(
         self, record: dict[str, Any], donor: dict[str, Any], taken: set[str]
     ) -> None:
-        other = {**record, **{name: donor[name] for name in taken}}
+        other = {**record, **{name: donor.get(name) for name in taken}}
+        other = {name: value for name, value in other.items() if value is not None}
         a, b = Genome.from_dict(record), Genome.from_dict(other)
         same = network_of(record) == network_of(other)
         assert (a == b) == same
@@ -202,6 +241,23 @@ class TestCanonicalForm:
         records = [changed_layer(dropout=dropout) for dropout in (0, 0.0, -0.0, None, ...)]
         assert len({Genome.from_dict(record).key for record in records}) == 1
 
+    @pytest.mark.parametrize("name", [n for n in NETWORK_GENES if KINDS[n].neutral is not None])
+    def test_a_network_gene_at_its_neutral_value_is_not_written(self, name: str) -> None:
+        for value in (KINDS[name].neutral, None):
+            genome = Genome.from_dict(changed(**{name: value}))
+            assert genome.key == Genome.from_dict(RECORD).key
+            assert name not in genome.to_dict()
+
+    @pytest.mark.parametrize("optimizer", OPTIMIZERS)
+    def test_weight_decay_is_part_of_a_genome_with_every_optimizer_but_adam(
+        self, optimizer: str
+    ) -> None:
+        keys = {
+            Genome.from_dict(changed(optimizer=optimizer, weight_decay=decay)).key
+            for decay in (0.0, 1e-4, 0.01)
+        }
+        assert len(keys) == (1 if optimizer == "adam" else 3)
+
     def test_a_gene_at_its_neutral_value_is_not_written(self) -> None:
         # So that a gene which is added to evonet later leaves the keys of old genomes alone.
         record = changed_layer(dropout=0.0)
@@ -228,6 +284,26 @@ class TestCanonicalForm:
             '"dropout":0.5,"units":8}],"learning_rate":0.001,"momentum":0.9,"optimizer":"momentum"}'
         )
         assert Genome.from_dict(RECORD).key == "05abd24b54338568"
+
+    def test_a_key_with_every_gene_is_the_one_of_its_json(self) -> None:
+        genome = Genome.from_dict(EVERY)
+        assert genome.to_json() == (
+            '{"batch_size":32,"clip_norm":1.0,"initializer":"matched_normal","input_noise":0.2,'
+            '"label_smoothing":0.1,"layers":[{"activation":"relu","dropout":0.5,'
+            '"normalisation":"batch","skip":"concat","units":8}],"learning_rate":0.001,'
+            '"momentum":0.9,"optimizer":"momentum","schedule":"one_cycle","warmup":0.05,'
+            '"weight_decay":0.0001}'
+        )
+        assert genome.key == hashlib.sha256(genome.to_json().encode()).hexdigest()[:16]
+
+    def test_a_genome_in_words_names_what_is_not_neutral_and_nothing_else(self) -> None:
+        assert str(Genome.from_dict(RECORD)) == (
+            "8 relu dropout 0.5 | momentum 0.001 momentum 0.9 batch 32 matched_normal"
+        )
+        assert str(Genome.from_dict(EVERY)) == (
+            "8 relu batch-norm dropout 0.5 concat | momentum 0.001 momentum 0.9 one_cycle batch 32 "
+            "warmup 0.05 decay 0.0001 clip 1 smoothing 0.1 noise 0.2 matched_normal"
+        )
 
     @given(genomes())
     @examples(200)
@@ -267,12 +343,23 @@ class TestParameterCount:
     def test_parameter_count_is_that_of_the_weight_arrays(
         self, genome: Genome, n_inputs: int, n_outputs: int
     ) -> None:
-        rows, arrays = np.zeros((1, n_inputs)), []
-        for units in (*(layer.units for layer in genome.layers), n_outputs):
-            kernel, bias = np.zeros((rows.shape[1], units)), np.zeros(units)
-            rows = rows @ kernel + bias
-            arrays += [kernel, bias]
-        assert rows.shape == (1, n_outputs)
+        rows, arrays, fan_ins = np.zeros((1, n_inputs)), [], []
+
+        def dense(x: np.ndarray, units: int) -> np.ndarray:
+            kernel, bias = np.zeros((x.shape[1], units)), np.zeros(units)
+            arrays.extend([kernel, bias])
+            fan_ins.append(x.shape[1])
+            return x @ kernel + bias
+
+        for layer in genome.layers:
+            outputs = dense(rows, layer.units)
+            if layer.normalisation != "none":
+                scale, offset = np.ones(layer.units), np.zeros(layer.units)
+                outputs = outputs * scale + offset
+                arrays += [scale, offset]
+            rows = np.hstack([outputs, rows]) if layer.skip == "concat" else outputs
+        assert dense(rows, n_outputs).shape == (1, n_outputs)
+        assert genome.fan_ins(n_inputs) == tuple(fan_ins)
         assert genome.parameter_count(n_inputs, n_outputs) == sum(a.size for a in arrays)
 
 
@@ -326,7 +413,7 @@ class TestRefusals:
         with pytest.raises(GenomeError, match="'momentum' is missing"):
             Genome((), "he_normal", "nesterov", 0.1, 8)
 
-    @given(st.sampled_from(sorted(RECORD)), JSON)
+    @given(st.sampled_from(sorted(EVERY)), JSON)
     @examples(300)
     def test_any_json_for_a_gene_gives_a_genome_or_a_genome_error(
         self, gene: str, value: object

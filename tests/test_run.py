@@ -145,12 +145,13 @@ class TestStopping:
         with pytest.raises(ConfigError, match=r"epochs cannot change within a run; expected a lim"):
             resume(folder, {"epochs": 3})
 
-    def test_data_prepared_by_other_rules_are_refused(
-        self, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("version", ["evonet.data.dataset.VERSION", "evonet.session.VERSION"])
+    def test_a_run_under_other_rules_of_preparing_or_training_is_refused(
+        self, config: RunConfig, monkeypatch: pytest.MonkeyPatch, version: str
     ) -> None:
         folder = evolve(config).folder
-        monkeypatch.setattr("evonet.data.dataset.VERSION", 99)
-        with pytest.raises(RecordError, match=r"prepares data in another way"):
+        monkeypatch.setattr(version, 99)
+        with pytest.raises(RecordError, match=r"prepares data or trains in another way"):
             resume(folder)
 
     def test_a_new_second_does_not_fit_the_winner_again(
@@ -185,7 +186,8 @@ class TestStopping:
         space.write_text(
             'layers = [1]\nunits = [4, 8]\nactivation = ["relu"]\ndropout = [0.0]\n'
             'initializer = ["matched_normal"]\noptimizer = ["adam"]\nlearning_rate = [0.01]\n'
-            "batch_size = [16, 32, 64]\n"
+            'batch_size = [16, 32, 64]\nnormalisation = ["none"]\nskip = ["none"]\n'
+            'schedule = ["constant"]\n'
         )
         result = evolve(config.changed(space=space, generations=50))
         assert result.reason == "the space is exhausted: 6 of at most 6 genomes are tried"

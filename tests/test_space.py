@@ -30,28 +30,50 @@ from evonet.genome import Genome, Layer, SearchSpace
 from evonet.genome.genes import KINDS, LAYER_GENES, NETWORK_GENES
 from evonet.toml import write_toml
 
-ORDERED = {"layers", "units", "dropout", "momentum", "learning_rate", "batch_size"}
+ORDERED = {
+    "layers",
+    "units",
+    "dropout",
+    "momentum",
+    "learning_rate",
+    "batch_size",
+    "warmup",
+    "weight_decay",
+    "clip_norm",
+    "label_smoothing",
+    "input_noise",
+}
+#: The genes of a layer, and those of a network besides its layers.
+PER_LAYER = ("units", "activation", "dropout", "normalisation", "skip")
+PER_NETWORK = tuple(name for name in POINT if name not in (*PER_LAYER, "layers"))
 MATCHED = ("matched_normal", "matched_uniform")
 
 
 def spelled_out(space: dict[str, list[Any]]) -> list[dict[str, Any]]:
     """Every record that the lists spell, several for a network without momentum."""
     layers = [
-        dict(zip(("units", "activation", "dropout"), values, strict=True))
-        for values in itertools.product(space["units"], space["activation"], space["dropout"])
+        dict(zip(PER_LAYER, values, strict=True))
+        for values in itertools.product(*(space[name] for name in PER_LAYER))
     ]
-    names = ("initializer", "optimizer", "momentum", "learning_rate", "batch_size")
     return [
-        {"layers": list(stack), **dict(zip(names, values, strict=True))}
+        {"layers": list(stack), **dict(zip(PER_NETWORK, values, strict=True))}
         for depth in space["layers"]
         for stack in itertools.product(layers, repeat=depth)
-        for values in itertools.product(*(space[name] for name in names))
+        for values in itertools.product(*(space[name] for name in PER_NETWORK))
     ]
 
 
 def small_spaces() -> st.SearchStrategy[dict[str, list[Any]]]:
-    """Lists that spell a few thousand records at most."""
-    return raw_spaces(most=2, max_depth=2)
+    """Lists that spell a few thousand records at most: up to seven genes have two values."""
+    often = st.sampled_from(["layers", "optimizer", "momentum", "weight_decay"])
+    return st.builds(
+        lambda lists, some, more: {
+            name: values if name in some | more else values[:1] for name, values in lists.items()
+        },
+        raw_spaces(most=2, max_depth=2),
+        st.sets(often),
+        st.sets(st.sampled_from(sorted(POINT)), max_size=3),
+    )
 
 
 class TestContents:
@@ -94,7 +116,6 @@ class TestContents:
     def test_enumeration_holds_each_network_that_the_lists_spell(
         self, lists: dict[str, list[Any]]
     ) -> None:
-        assume(len(lists["layers"]) * len(lists["units"]) * len(lists["activation"]) <= 4)
         records = spelled_out(lists)
         networks = {repr(network_of(record)) for record in records}
         found = list(make_space(lists).enumerate())
@@ -117,9 +138,12 @@ class TestContents:
         assert len({genome.key for genome in space.enumerate()}) == 1
 
     def test_size_of_the_default_space_is_what_its_file_says(self) -> None:
-        # 13 widths, 8 activations, 8 dropout rates; 5 optimizers, 2 more with 4 momenta each.
-        stacks = sum((13 * 8 * 8) ** depth for depth in (1, 2, 3, 4, 5, 6))
-        assert SearchSpace.default().size == stacks * 2 * (5 + 2 * 4) * 25 * 5
+        # 13 widths, 8 activations, 8 dropout rates, 3 normalisations, with a skip or without.
+        stacks = sum((13 * 8 * 8 * 3 * 2) ** depth for depth in (1, 2, 3, 4, 5, 6))
+        # Adam; 4 optimizers with 4 weight decays each, 2 more with 4 momenta for each of these.
+        optimizers = 1 + 4 * 4 + 2 * 4 * 4
+        schedules = 4
+        assert SearchSpace.default().size == stacks * 2 * optimizers * 25 * 5 * schedules
 
     @given(spaces(), genomes(), SEEDS)
     @examples(200)
@@ -134,11 +158,12 @@ class TestContents:
             for name in LAYER_GENES:
                 (value,) = space.genes[name].values if name in pinned else (getattr(before, name),)
                 assert getattr(after, name) == value
-        for name in {"optimizer", "learning_rate", "batch_size"}:
+        for name in set(PER_NETWORK) - {"initializer", "momentum", "weight_decay"}:
             (value,) = space.genes[name].values if name in pinned else (getattr(genome, name),)
             assert getattr(adopted, name) == value
-        if adopted.momentum is not None and "momentum" in pinned:
-            assert adopted.momentum in space.genes["momentum"].values
+        for name in ("momentum", "weight_decay"):
+            if getattr(adopted, name) is not None and name in pinned:
+                assert getattr(adopted, name) in space.genes[name].values
 
     def test_a_genome_of_another_depth_than_the_pinned_one_is_not_adopted(self) -> None:
         linear = Genome((), "he_normal", "sgd", 0.1, 32)
@@ -155,6 +180,11 @@ def spelled(gene: str) -> list[Any]:
         "momentum": [0.5, 0.9, 0.99],
         "learning_rate": [1e-4, 1e-3, 1e-2, 0.1],
         "batch_size": [16, 32, 256],
+        "warmup": [0.0, 0.1, 0.5],
+        "weight_decay": [0.0, 1e-3, 0.1],
+        "clip_norm": [0.0, 1.0, 10.0],
+        "label_smoothing": [0.0, 0.1, 0.2],
+        "input_noise": [0.0, 0.1, 1.0],
     }.get(gene) or list(KINDS[gene].names)
 
 
@@ -248,6 +278,8 @@ class TestFix:
             ("learning_rate", "nan", "learning_rate=nan: expected a number from 1e-08 to 100"),
             ("dropout", "1", "--fix dropout=1: expected a number from 0 up to but not 1"),
             ("optimizer", "adam2", "--fix optimizer=adam2: expected one of sgd, momentum"),
+            ("skip", "sum", "--fix skip=sum: expected one of none, concat"),
+            ("weight_decay", "1.1", r"weight_decay=1\.1: expected a number from 0 to 1\."),
         ],
     )
     def test_a_bad_pin_is_refused(self, gene: str, text: str, message: str) -> None:
@@ -318,6 +350,9 @@ class TestFiles:
             "batch_size": st.integers(1, 65_536),
             "learning_rate": st.floats(1e-8, 100),
             "momentum": st.floats(0.01, 1, exclude_max=True),
+            "weight_decay": st.floats(0, 1),
+            "clip_norm": st.floats(0, 1000),
+            "input_noise": st.floats(0, 10),
         }.get(gene, st.floats(0, 1, exclude_max=True))
         low, high = sorted([data.draw(numbers), data.draw(numbers)])
         assume(low < high)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +16,15 @@ from evonet.data.dataset import Dataset, Part, load_dataset
 from evonet.errors import ConfigError
 from evonet.evaluation import Budget, Evaluation, Request
 from evonet.genome import Genome, Layer
-from evonet.genome.genes import ACTIVATIONS, INITIALIZERS, OPTIMIZERS, OPTIMIZERS_WITH_MOMENTUM
+from evonet.genome.genes import (
+    ACTIVATIONS,
+    INITIALIZERS,
+    NORMALISATIONS,
+    OPTIMIZERS,
+    OPTIMIZERS_WITH_MOMENTUM,
+    SCHEDULES,
+    SKIPS,
+)
 from evonet.metrics import choose_metric
 from evonet.training.backend import load_keras
 from evonet.training.evaluator import KerasEvaluator
@@ -25,9 +37,49 @@ from evonet.training.keras_model import (
     outputs_of,
     with_output,
 )
+from evonet.training.schedules import learning_rates
 
 BUDGET = Budget(epochs=3, patience_epochs=2)
 GENOME = Genome((Layer(8, "relu", 0.2), Layer(6, "tanh")), "matched_normal", "adam", 0.01, 16)
+#: Of every gene that is neutral in GENOME, every name or a number that acts.
+CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    **{f"normalisation {name}": ({"normalisation": name}, {}) for name in NORMALISATIONS},
+    **{f"skip {name}": ({"skip": name}, {}) for name in SKIPS},
+    "normalisation and skip": ({"normalisation": "batch", "skip": "concat", "dropout": 0.3}, {}),
+    **{f"schedule {name}": ({}, {"schedule": name}) for name in SCHEDULES},
+    **{
+        f"weight decay with {name}": (
+            {},
+            {"optimizer": name, "weight_decay": 0.1, "momentum": 0.9, "schedule": "cosine"},
+        )
+        for name in OPTIMIZERS
+    },
+    "warmup": ({}, {"warmup": 0.2}),
+    "clip norm": ({}, {"clip_norm": 0.5}),
+    "label smoothing": ({}, {"label_smoothing": 0.1}),
+    "input noise": ({}, {"input_noise": 0.5}),
+}
+every_change = pytest.mark.parametrize("change", CHANGES)
+
+
+def changed(change: str) -> Genome:
+    """GENOME with one of CHANGES in all its layers or in its network."""
+    layer_genes, network_genes = CHANGES[change]
+    layers = tuple(replace(layer, **layer_genes) for layer in GENOME.layers)
+    return replace(GENOME, layers=layers, **network_genes)
+
+
+def expected_layers(genome: Genome) -> list[str]:
+    """The Keras classes of a genome's layers, in order."""
+    names = ["InputLayer"] + ["GaussianNoise"] * (genome.input_noise > 0)
+    for layer in genome.layers:
+        names += ["Dense"]
+        names += {"batch": ["BatchNormalization"], "layer": ["LayerNormalization"]}.get(
+            layer.normalisation, []
+        )
+        names += ["Activation"] + ["Dropout"] * (layer.dropout > 0)
+        names += ["Concatenate"] * (layer.skip == "concat")
+    return [*names, "Dense"]
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +94,12 @@ def evaluate(
     evaluator = KerasEvaluator(dataset, metric, choose_loss("auto", dataset.target), budget)
     ((_, evaluation),) = evaluator.evaluate([Request(genome, seed)])
     return evaluation
+
+
+@pytest.fixture(scope="module")
+def plain(iris: Dataset) -> Evaluation:
+    """One epoch of GENOME."""
+    return evaluate(iris, GENOME, budget=Budget(1, 1))
 
 
 def activate(name: str, x: np.ndarray) -> np.ndarray:
@@ -75,6 +133,54 @@ class TestNetwork:
             expected = activate(activation, expected) if i < 2 else expected
         # float32 products in another order, and dropout is off outside training
         np.testing.assert_allclose(outputs_of(network, x), expected, rtol=1e-3, atol=1e-5)
+
+    @every_change
+    def test_network_has_the_genomes_layers_in_order_and_its_parameters(self, change: str) -> None:
+        genome = changed(change)
+        network = build_network(genome, 7, 3)
+        assert [type(layer).__name__ for layer in network.layers] == expected_layers(genome)
+        n_trainable = sum(int(np.prod(v.shape)) for v in network.trainable_variables)
+        assert n_trainable == genome.parameter_count(7, 3)
+        dense = [layer for layer in network.layers if type(layer).__name__ == "Dense"]
+        assert tuple(layer.kernel.shape[0] for layer in dense) == genome.fan_ins(7)
+        assert all(layer.use_bias and layer.activation.__name__ == "linear" for layer in dense)
+
+    @pytest.mark.parametrize("normalisation", ["batch", "layer"])
+    def test_normalisation_and_skip_compute_what_their_papers_say(self, normalisation: str) -> None:
+        layer = Layer(8, "tanh", 0.5, normalisation, "concat")
+        network = build_network(replace(GENOME, layers=(layer,), input_noise=1.0), 4, 3)
+        rng = np.random.default_rng(0)
+        network.set_weights([rng.uniform(0.5, 2, w.shape) for w in network.get_weights()])
+        x = rng.normal(size=(20, 4)).astype(np.float32)
+        kernel, bias, scale, offset, *running, last, last_bias = network.get_weights()
+        h = x @ kernel + bias
+        if normalisation == "batch":  # Ioffe & Szegedy 2015, with the running mean and variance
+            mean, variance = running
+        else:  # Ba et al. 2016: over the units of each row
+            mean, variance = h.mean(axis=1, keepdims=True), h.var(axis=1, keepdims=True)
+        h = np.tanh((h - mean) / np.sqrt(variance + 1e-3) * scale + offset)
+        expected = np.hstack([h, x]) @ last + last_bias
+        # float32 products in another order; dropout and noise are off outside training
+        np.testing.assert_allclose(outputs_of(network, x), expected, rtol=1e-3, atol=1e-4)
+
+    def test_batch_normalisation_learns_its_mean_within_a_brief_training(self) -> None:
+        layer = Layer(8, "relu", 0.0, "batch")
+        network = build_network(replace(GENOME, layers=(layer,)), 4, 3)
+        (norm,) = (n for n in network.layers if type(n).__name__ == "BatchNormalization")
+        x = np.random.default_rng(0).normal(5.0, 1.0, size=(64, 4)).astype(np.float32)
+        h = outputs_of(network.layers[1], x)
+        for _ in range(30):
+            network(x, training=True)
+        # 0.9**30 = 4 % of the way are left; with Keras' 0.99 it would be 74 %
+        expected = h.mean(axis=0) * (1 - 0.9**30)
+        np.testing.assert_allclose(np.asarray(norm.moving_mean), expected, rtol=1e-3)
+
+    def test_inputs_are_noisy_in_training_alone(self) -> None:
+        network = build_network(replace(GENOME, input_noise=0.5), 4, 3)
+        noise = network.layers[1]
+        x = np.zeros((10_000, 4), np.float32)
+        assert np.asarray(noise(x, training=True)).std() == pytest.approx(0.5, rel=0.03)
+        assert not np.asarray(noise(x, training=False)).any()
 
     @pytest.mark.parametrize("depth", [0, 1, 6])
     def test_parameter_count_is_that_of_the_built_network(self, depth: int) -> None:
@@ -111,13 +217,78 @@ class TestOptimizersAndLosses:
     @pytest.mark.parametrize("name", OPTIMIZERS)
     def test_optimizer_is_keras_own_with_the_genomes_rate(self, name: str) -> None:
         momentum = 0.7 if name in OPTIMIZERS_WITH_MOMENTUM else None
-        optimizer = make_optimizer(replace(GENOME, optimizer=name, momentum=momentum))
+        optimizer = make_optimizer(replace(GENOME, optimizer=name, momentum=momentum), 100)
         expected = {"momentum": "SGD", "nesterov": "SGD", "sgd": "SGD"}.get(name, name)
         assert type(optimizer).__name__.lower() == expected.lower()
         assert float(optimizer.learning_rate) == pytest.approx(0.01)
         if expected == "SGD":
             assert optimizer.momentum == (momentum or 0.0)
             assert optimizer.nesterov == (name == "nesterov")
+
+    @pytest.mark.parametrize("warmup", [0.0, 0.3])
+    @pytest.mark.parametrize("schedule", SCHEDULES)
+    def test_optimizer_takes_the_rate_of_every_step_and_then_keeps_the_last(
+        self, schedule: str, warmup: float
+    ) -> None:
+        genome = replace(GENOME, schedule=schedule, warmup=warmup)
+        optimizer = make_optimizer(genome, 20)
+        found = []
+        for step in range(25):
+            optimizer.iterations.assign(step)
+            found.append(float(optimizer.learning_rate))
+        expected = learning_rates(genome, 20)
+        np.testing.assert_allclose(found[:20], expected, rtol=1e-6)  # float32
+        np.testing.assert_allclose(found[20:], expected[-1], rtol=1e-6)
+
+    @pytest.mark.parametrize("name", OPTIMIZERS)
+    def test_weight_decay_takes_its_share_of_every_weight_apart_from_the_gradient(
+        self, name: str
+    ) -> None:
+        keras = load_keras()
+        genome = replace(GENOME, optimizer=name, momentum=0.9, weight_decay=0.25)
+        optimizer = make_optimizer(replace(genome, warmup=0.5), 4)
+        weights = keras.Variable(np.array([1.0, -2.0, 4.0], np.float32))
+        optimizer.apply([keras.ops.zeros(3)], [weights])
+        rate = 0.01 / 2  # of the first of two steps of warm-up
+        kept = 1.0 if name == "adam" else 1 - rate * 0.25
+        np.testing.assert_allclose(np.asarray(weights), np.array([1, -2, 4]) * kept, rtol=1e-6)
+
+    @pytest.mark.parametrize("name", OPTIMIZERS)
+    def test_nothing_decays_without_weight_decay(self, name: str) -> None:
+        keras = load_keras()
+        optimizer = make_optimizer(replace(GENOME, optimizer=name, momentum=0.9), 4)
+        weights = keras.Variable(np.array([1.0, -2.0, 4.0], np.float32))
+        optimizer.apply([keras.ops.zeros(3)], [weights])
+        assert np.asarray(weights).tolist() == [1.0, -2.0, 4.0]
+
+    @pytest.mark.parametrize(("clip_norm", "length"), [(0.0, 5.0), (1.0, 1.0), (10.0, 5.0)])
+    def test_a_long_gradient_of_all_weights_together_is_cut_to_the_clip_norm(
+        self, clip_norm: float, length: float
+    ) -> None:
+        keras = load_keras()
+        genome = replace(GENOME, optimizer="sgd", learning_rate=1.0, clip_norm=clip_norm)
+        one, two = keras.Variable(np.zeros(1, "f4")), keras.Variable(np.zeros(1, "f4"))
+        make_optimizer(genome, 4).apply(
+            [keras.ops.ones(1) * 3.0, keras.ops.ones(1) * 4.0], [one, two]
+        )
+        step = [-float(one[0]), -float(two[0])]
+        assert step == pytest.approx([0.6 * length, 0.8 * length], rel=1e-6)
+
+    def test_losses_with_smoothed_labels_are_the_textbook_ones(self) -> None:
+        rng = np.random.default_rng(1)
+        logits, classes = rng.normal(size=(9, 3)), np.arange(9) % 3
+        log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        smooth = np.eye(3)[classes] * 0.7 + 0.3 / 3
+        loss = make_loss("sparse_categorical_crossentropy", 0.3)
+        expected = -np.mean((smooth * log_p).sum(axis=1))
+        assert float(loss(np.eye(3)[classes], logits)) == pytest.approx(expected, rel=1e-5)
+        one, two = rng.normal(size=(9, 1)), (np.arange(9)[:, None] % 2).astype(np.float32)
+        p, smooth = 1 / (1 + np.exp(-one)), two * 0.7 + 0.3 / 2
+        expected = -np.mean(smooth * np.log(p) + (1 - smooth) * np.log(1 - p))
+        loss = make_loss("binary_crossentropy", 0.3)
+        assert float(loss(two, one)) == pytest.approx(expected, rel=1e-5)
+        for name in ("mse", "mae", "huber"):
+            assert float(make_loss(name, 0.3)(two, one)) == float(make_loss(name)(two, one))
 
     def test_losses_are_the_textbook_ones_on_logits(self) -> None:
         rng = np.random.default_rng(1)
@@ -207,6 +378,86 @@ class TestFit:
         np.random.seed(4)
         fit_network(GENOME, iris, "sparse_categorical_crossentropy", Budget(1, 1), 1)
         assert (random.random(), np.random.rand()) == expected
+
+
+class TestGenes:
+    """What genes beyond the oldest do in a whole training."""
+
+    @every_change
+    def test_a_network_trains_with_the_gene_and_in_another_way_if_it_is_not_neutral(
+        self, iris: Dataset, plain: Evaluation, change: str
+    ) -> None:
+        genome = changed(change)
+        evaluation = evaluate(iris, genome, budget=Budget(1, 1))
+        assert (evaluation.status, evaluation.reason) == ("ok", "")
+        same = evaluation.validation_loss == plain.validation_loss
+        assert same == (genome == GENOME)
+
+    def test_the_schedule_spans_the_steps_of_the_whole_budget(self, iris: Dataset) -> None:
+        genome = replace(GENOME, schedule="exponential")
+        loss, budget = "sparse_categorical_crossentropy", Budget(5, 5)
+        optimizer = fit_network(genome, iris, loss, budget, 1).network.optimizer
+        n_steps = 5 * int(np.ceil(len(iris.train.x) / 16))
+        assert int(optimizer.iterations) == n_steps
+        optimizer.iterations.assign(n_steps - 1)
+        # a tenth at the end, less one step
+        expected = 0.01 * 0.1 ** ((n_steps - 1) / n_steps)
+        assert float(optimizer.learning_rate) == pytest.approx(expected, rel=1e-5)
+
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_labels_are_smoothed_in_both_losses(self, iris: Dataset, weighted: bool) -> None:
+        def smoothed_loss(part: Part) -> float:
+            logits = outputs_of(fitted.network, part.x).astype(float)
+            log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+            smooth = np.eye(3)[part.y] * 0.8 + 0.2 / 3
+            return float(-(smooth * log_p).sum(axis=1).mean()) * (3 if weighted else 1)
+
+        def heavy(part: Part) -> Part:
+            return replace(part, weight=np.full(len(part), 3.0, np.float32))
+
+        if weighted:
+            iris = replace(iris, train=heavy(iris.train), validation=heavy(iris.validation))
+        still = replace(GENOME, learning_rate=1e-8, layers=(), label_smoothing=0.2)
+        fitted = fit_network(still, iris, "sparse_categorical_crossentropy", Budget(1, 1), 1)
+        # float32 sums in another order
+        assert fitted.validation_loss[0] == pytest.approx(smoothed_loss(iris.validation), rel=1e-4)
+        assert fitted.train_loss[0] == pytest.approx(smoothed_loss(iris.train), rel=1e-4)
+
+    @pytest.mark.parametrize("data", ["breast_cancer", "diabetes"])
+    def test_smoothed_labels_train_with_two_classes_and_change_nothing_in_regression(
+        self, data: str
+    ) -> None:
+        dataset = load_dataset(make_config({"data": data}))
+        plain, smooth = (
+            evaluate(dataset, replace(GENOME, label_smoothing=share), budget=Budget(1, 1))
+            for share in (0.0, 0.2)
+        )
+        assert smooth.status == "ok"
+        same = smooth.validation_loss == plain.validation_loss
+        assert same == (dataset.target.task == "regression")
+
+    def test_a_saved_model_with_every_gene_is_read_without_evonet(
+        self, iris: Dataset, tmp_path: Path
+    ) -> None:
+        layers = (Layer(8, "relu", 0.2, "batch", "concat"), Layer(6, "gelu", 0.1, "layer"))
+        genome = Genome(
+            layers, "matched_normal", "adamw", 0.01, 16, None, "one_cycle", 0.1, 0.01, 1.0, 0.1, 0.1
+        )
+        fitted = fit_network(genome, iris, "sparse_categorical_crossentropy", BUDGET, 1)
+        model = with_output(fitted.network, iris.target)
+        model.save(tmp_path / "model.keras")
+        np.save(tmp_path / "x.npy", iris.test.x)
+        code = (
+            "import sys; sys.modules['evonet'] = None\n"
+            "import keras, numpy as np\n"
+            "model = keras.saving.load_model('model.keras')\n"
+            "np.save('p.npy', model.predict(np.load('x.npy'), verbose=0))\n"
+        )
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+        # another batch size, so float32 sums in another order
+        np.testing.assert_allclose(
+            np.load(tmp_path / "p.npy"), outputs_of(model, iris.test.x), rtol=1e-4, atol=1e-6
+        )
 
 
 class TestFailures:

@@ -36,7 +36,6 @@ from evonet.evolution.variation import (
 from evonet.genome import Genome, Layer, SearchSpace
 from evonet.genome.genes import LAYER_GENES, NETWORK_BLOCKS, NETWORK_GENES
 
-ORDERED = ("units", "dropout", "momentum", "learning_rate", "batch_size")
 every_mutation = pytest.mark.parametrize("name", MUTATIONS)
 #: Spaces in which an operator could look for something that is not there.
 NARROW = [
@@ -57,11 +56,10 @@ GLOROT = {
 
 
 def written(genome: Genome) -> dict[str, Any]:
-    """The genes of a genome, momentum and dropout always there."""
+    """The genes of a genome, momentum and those of layers always there."""
     record = {"momentum": None, **genome.to_dict()}
     record["layers"] = [
-        {"units": layer.units, "activation": layer.activation, "dropout": layer.dropout}
-        for layer in genome.layers
+        {name: getattr(layer, name) for name in LAYER_GENES} for layer in genome.layers
     ]
     return record
 
@@ -142,7 +140,7 @@ class TestEveryMutation:
 class TestNetworkGene:
     @given(raw_spaces(), SEEDS)
     @examples(200)
-    def test_one_gene_changes_and_momentum_comes_and_goes_with_its_optimizer(
+    def test_one_gene_changes_and_those_of_an_optimizer_come_and_go_with_it(
         self, lists: dict[str, list[Any]], seed: int
     ) -> None:
         space = make_space(lists)
@@ -151,7 +149,9 @@ class TestNetworkGene:
         assert mutant.layers == parent.layers
         names = {n for n in NETWORK_GENES if getattr(mutant, n) != getattr(parent, n)}
         if "optimizer" in names:
-            names.discard("momentum")
+            names -= {"momentum", "weight_decay"}
+        if "batch_size" in names:
+            names.discard("learning_rate")
         assert len(names) <= 1
 
     @given(raw_spaces(), SEEDS)
@@ -172,10 +172,17 @@ class TestNetworkGene:
         steps: Counter[int] = Counter()
         for seed in range(2000):
             mutant = change_network_gene(rng(seed), parent, space)
-            if mutant.learning_rate != parent.learning_rate:
+            if mutant.batch_size == parent.batch_size and mutant != parent:
                 steps[abs(values.index(mutant.learning_rate) - 12)] += 1
+        del steps[0]  # another gene changed
         assert steps[1] > steps[2] > steps[3] > steps[4] > 0
         assert steps[1] > 0.4 * steps.total()
+
+    def test_weight_decay_that_comes_to_act_is_drawn_from_the_space(self) -> None:
+        space = make_space({**POINT, "optimizer": ["adam", "adamw"], "weight_decay": [0.01, 0.1]})
+        parent = Genome((Layer(8, "relu"),), "matched_normal", "adam", 1e-3, 32)
+        decays = {change_network_gene(rng(seed), parent, space).weight_decay for seed in range(50)}
+        assert decays == {0.01, 0.1}
 
     def test_an_optimizer_switches_to_any_other(self) -> None:
         space = SearchSpace.default()

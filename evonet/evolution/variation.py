@@ -27,8 +27,8 @@ def crossover(
 ) -> Genome:
     """A child with the first layers of one parent, the last of the other, and blocks of both.
 
-    Layers are never split, and the genes that set the course of training (optimizer, its
-    momentum, learning rate, batch size) are inherited together. The cuts are drawn for each
+    Layers are never split, and the genes that set the course of training (optimizer, learning
+    rate, its schedule, batch size and more) are inherited together. The cuts are drawn for each
     parent on its own, so that depth can change within the space.
     """
     cut = int(rng.integers(len(mother.layers) + 1))

@@ -10,7 +10,7 @@ the keys of old genomes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +40,12 @@ FAMILIES = ("glorot", "he", "lecun")
 INITIALIZERS = tuple(f"{family}_{d}" for family in ("matched", *FAMILIES) for d in DISTRIBUTIONS)
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "nadam", "adagrad")
 OPTIMIZERS_WITH_MOMENTUM = ("momentum", "nesterov")
+#: Adam with decoupled weight decay has a name of its own, "adamw" (Loshchilov & Hutter 2019).
+OPTIMIZERS_WITH_WEIGHT_DECAY = tuple(name for name in OPTIMIZERS if name != "adam")
+NORMALISATIONS = ("none", "batch", "layer")
+SKIPS = ("none", "concat")
+#: How the learning rate goes on from its first value; the formulas are in training/schedules.py.
+SCHEDULES = ("constant", "exponential", "power", "cosine", "one_cycle")
 
 
 def layer_initializer(initializer: str, activation: str) -> str:
@@ -55,10 +61,6 @@ def layer_initializer(initializer: str, activation: str) -> str:
     return f"{family}_{distribution}"
 
 
-def _always(_genes: Mapping[str, object]) -> bool:
-    return True
-
-
 @dataclass(frozen=True)
 class GeneKind:
     """What a gene is.
@@ -72,7 +74,7 @@ class GeneKind:
         names: the values of a choice.
         block: genes of one block are inherited together; of layers, the whole layer is the block.
         neutral: the value that does nothing, if there is one.
-        acts: whether the gene acts, given the network's other genes.
+        optimizers: the optimizers with which the gene acts; empty for all.
     """
 
     name: str
@@ -84,7 +86,11 @@ class GeneKind:
     names: tuple[str, ...] = ()
     block: str = "layers"
     neutral: Value | None = None
-    acts: Callable[[Mapping[str, object]], bool] = _always
+    optimizers: tuple[str, ...] = ()
+
+    def acts(self, genes: Mapping[str, object]) -> bool:
+        """Whether the gene acts, given the network's other genes."""
+        return not self.optimizers or genes["optimizer"] in self.optimizers
 
     @property
     def ordered(self) -> bool:
@@ -124,10 +130,6 @@ class GeneKind:
             return None
 
 
-def _has_momentum(genes: Mapping[str, object]) -> bool:
-    return genes["optimizer"] in OPTIMIZERS_WITH_MOMENTUM
-
-
 #: To add a gene: its row here, its field in genome.py, its meaning in training/keras_model.py.
 KINDS: Mapping[str, GeneKind] = {
     kind.name: kind
@@ -136,13 +138,46 @@ KINDS: Mapping[str, GeneKind] = {
         GeneKind("units", "layer", int, low=1, high=65_536),
         GeneKind("activation", "layer", names=ACTIVATIONS),
         GeneKind("dropout", "layer", float, low=0.0, high=1.0, below_high=True, neutral=0.0),
+        GeneKind("normalisation", "layer", names=NORMALISATIONS, neutral="none"),
+        GeneKind("skip", "layer", names=SKIPS, neutral="none"),
         GeneKind("initializer", "network", names=INITIALIZERS, block="initializer"),
         GeneKind("optimizer", "network", names=OPTIMIZERS, block="training"),
         GeneKind(
-            "momentum", "network", float, 0.01, 1.0, True, block="training", acts=_has_momentum
+            "momentum",
+            "network",
+            float,
+            low=0.01,
+            high=1.0,
+            below_high=True,
+            block="training",
+            optimizers=OPTIMIZERS_WITH_MOMENTUM,
         ),
         GeneKind("learning_rate", "network", float, low=1e-8, high=100.0, block="training"),
         GeneKind("batch_size", "network", int, low=1, high=65_536, block="training"),
+        GeneKind("schedule", "network", names=SCHEDULES, block="training", neutral="constant"),
+        GeneKind(
+            "warmup", "network", float, high=1.0, below_high=True, block="training", neutral=0.0
+        ),
+        GeneKind(
+            "weight_decay",
+            "network",
+            float,
+            high=1.0,
+            block="training",
+            neutral=0.0,
+            optimizers=OPTIMIZERS_WITH_WEIGHT_DECAY,
+        ),
+        GeneKind("clip_norm", "network", float, high=1000.0, block="training", neutral=0.0),
+        GeneKind(
+            "label_smoothing",
+            "network",
+            float,
+            high=1.0,
+            below_high=True,
+            block="training",
+            neutral=0.0,
+        ),
+        GeneKind("input_noise", "network", float, high=10.0, block="input", neutral=0.0),
     )
 }
 LAYER_GENES = tuple(name for name, kind in KINDS.items() if kind.level == "layer")

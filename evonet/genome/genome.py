@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 from evonet.errors import GenomeError, shown
@@ -38,25 +37,36 @@ def _checked(gene: str, value: object) -> Any:
 
 @dataclass(frozen=True)
 class Layer:
-    """One hidden layer: a dense product, an activation, then dropout.
+    """One hidden layer: a dense product, normalisation, an activation, dropout, then the skip.
 
     Attributes:
         units: width of the layer.
         activation: name of the activation, as Keras spells it.
         dropout: share of the outputs set to zero in training, from 0 up to but not 1.
+        normalisation: "batch" or "layer" normalises the product; "none" does not.
+        skip: "concat" passes on what the layer received beside its own outputs, so that one
+            hidden layer is "wide and deep" (Cheng et al. 2016); "none" passes on outputs alone.
     """
 
     units: int
     activation: str
     dropout: float = 0.0
+    normalisation: str = "none"
+    skip: str = "none"
 
     def __post_init__(self) -> None:
         for gene in LAYER_GENES:
             object.__setattr__(self, gene, _checked(gene, getattr(self, gene)))
 
     def __str__(self) -> str:
-        dropout = f" dropout {self.dropout:g}" if self.dropout else ""
-        return f"{self.units} {self.activation}{dropout}"
+        words = [f"{self.units} {self.activation}"]
+        if self.normalisation != "none":
+            words.append(f"{self.normalisation}-norm")
+        if self.dropout:
+            words.append(f"dropout {self.dropout:g}")
+        if self.skip != "none":
+            words.append(self.skip)
+        return " ".join(words)
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,13 @@ class Genome:
         learning_rate: step size at the start of training.
         batch_size: rows per step.
         momentum: share of the last step kept; None for optimizers that have none.
+        schedule: how the learning rate goes on; see ``training/schedules.py``.
+        warmup: share of all steps in which the rate rises linearly from 0, up to but not 1.
+        weight_decay: at rate r, a step takes r * weight_decay of each weight away, apart from the
+            gradient (Loshchilov & Hutter 2019); None for "adam", with which it is "adamw".
+        clip_norm: length to which the gradient of all weights is cut; 0 leaves it as it is.
+        label_smoothing: share of the probability given to all classes alike; not in regression.
+        input_noise: standard deviation of the normal noise added to the inputs in training.
 
     Raises:
         GenomeError: a gene is missing, unknown, or has a value that is not legal.
@@ -88,6 +105,12 @@ class Genome:
     learning_rate: float
     batch_size: int
     momentum: float | None = None
+    schedule: str = "constant"
+    warmup: float = 0.0
+    weight_decay: float | None = None
+    clip_norm: float = 0.0
+    label_smoothing: float = 0.0
+    input_noise: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -125,8 +148,24 @@ class Genome:
             >>> Genome(layers, "he_normal", "sgd", 0.1, 32).parameter_count(784, 10)
             266610
         """
-        widths = [n_inputs, *(layer.units for layer in self.layers), n_outputs]
-        return sum((a + 1) * b for a, b in pairwise(widths))
+        widths = [*(layer.units for layer in self.layers), n_outputs]
+        dense = sum((n + 1) * m for n, m in zip(self.fan_ins(n_inputs), widths, strict=True))
+        # Each normalisation learns a scale and an offset for every unit.
+        normalised = sum(2 * layer.units for layer in self.layers if layer.normalisation != "none")
+        return dense + normalised
+
+    def fan_ins(self, n_inputs: int) -> tuple[int, ...]:
+        """How many numbers each dense product takes: of each hidden layer and, last, the output.
+
+        Example:
+            >>> wide_and_deep = Layer(64, "relu", skip="concat")
+            >>> Genome((wide_and_deep,), "he_normal", "sgd", 0.1, 32).fan_ins(10)
+            (10, 74)
+        """
+        widths = [n_inputs]
+        for layer in self.layers:
+            widths.append(layer.units + (widths[-1] if layer.skip == "concat" else 0))
+        return tuple(widths)
 
     def to_dict(self) -> dict[str, object]:
         """Canonical form: only genes that act, and not at their neutral value."""
@@ -165,9 +204,25 @@ class Genome:
 
     def __str__(self) -> str:
         layers = " → ".join(str(layer) for layer in self.layers) or "linear model"
-        momentum = f" momentum {self.momentum:g}" if self.momentum is not None else ""
-        training = f"{self.optimizer} {self.learning_rate:g}{momentum} batch {self.batch_size}"
-        return f"{layers} | {training} {self.initializer}"
+        return f"{layers} | {self._training_words()} {self.initializer}"
+
+    def _training_words(self) -> str:
+        """How the network is trained, without genes that do not act or are neutral."""
+        words = [f"{self.optimizer} {self.learning_rate:g}"]
+        if self.momentum is not None:
+            words.append(f"momentum {self.momentum:g}")
+        if self.schedule != "constant":
+            words.append(self.schedule)
+        words.append(f"batch {self.batch_size}")
+        rest = {
+            "warmup": self.warmup,
+            "decay": self.weight_decay,
+            "clip": self.clip_norm,
+            "smoothing": self.label_smoothing,
+            "noise": self.input_noise,
+        }
+        words += [f"{word} {value:g}" for word, value in rest.items() if value]
+        return " ".join(words)
 
 
 def _layer(index: int, record: object) -> Layer:

@@ -46,13 +46,16 @@ class Gene:
         if not self.kind.ordered:
             others = [v for v in self.values if v != value]
             return others[int(rng.integers(len(others)))] if others else self.values[0]
-        numbers = np.asarray(self.values, dtype=float)
-        here = int(np.argmin(np.abs(numbers - float(value))))
+        here = self.values.index(self.nearest(value))
         step = int(rng.geometric(0.5)) * (1 if rng.random() < 0.5 else -1)
         there = min(max(here + step, 0), len(self.values) - 1)
         if there == here:  # it stood at the border: turn back
             there = min(max(here - step, 0), len(self.values) - 1)
         return self.values[there]
+
+    def nearest(self, value: Value) -> Value:
+        """The value of this ordered gene that is nearest to ``value``; of two, the smaller."""
+        return min(self.values, key=lambda v: abs(float(v) - float(value)))
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,14 @@ class SearchSpace:
         """How many genomes there are; where several names build one network, an upper bound."""
         n_layers = math.prod(len(self.genes[name].values) for name in LAYER_GENES)
         n_stacks = sum(n_layers**depth for depth in self.depths)
-        return n_stacks * sum(1 for _ in self._network_genes())
+        return n_stacks * sum(
+            math.prod(
+                len(self.genes[name].values)
+                for name in NETWORK_GENES
+                if name != "optimizer" and KINDS[name].acts({"optimizer": optimizer})
+            )
+            for optimizer in self.genes["optimizer"].values
+        )
 
     def _network_genes(self) -> Iterator[dict[str, Any]]:
         """Every combination of the network genes, those that do not act being None."""
@@ -219,7 +229,7 @@ class SearchSpace:
     def enumerate(self) -> Iterator[Genome]:
         """Every genome of the space, in a fixed order; some may come twice under two names."""
         one_layer = [
-            Layer(*values)  # type: ignore[arg-type]
+            Layer(**dict(zip(LAYER_GENES, values, strict=True)))  # type: ignore[arg-type]
             for values in itertools.product(*(self.genes[name].values for name in LAYER_GENES))
         ]
         for network in self._network_genes():
