@@ -29,7 +29,6 @@ from evonet.session import Session
 from evonet.store.cache import ScoreCache
 from evonet.store.exports import exporting
 from evonet.store.record import RunRecord, StoredCandidate, StoredEvaluation, StoredGeneration
-from evonet.streams import stream
 
 #: A genome and the score that brought it here, if there was a search.
 Finalist = tuple[Genome, float | None]
@@ -149,10 +148,9 @@ def save_population(folder: Path, file: Path) -> int:
 
 
 def _founders(config: RunConfig, space: SearchSpace) -> list[Genome]:
-    """The genomes the first generation starts with: the user's, or a few that often work."""
-    rng = stream(config.seed, "founders")
+    """The genomes to start with, before they are adopted: the user's, or a few that often work."""
     if config.population:
-        return [space.adopt(rng, genome) for genome in read_genomes(config.population)]
+        return list(read_genomes(config.population))
     return [genome for genome in starters() if space.admits(genome)]
 
 

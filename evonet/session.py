@@ -21,7 +21,7 @@ from evonet.progress import Observer
 from evonet.store.cache import ScoreCache
 from evonet.store.exports import exporting
 from evonet.store.record import RunRecord
-from evonet.streams import training_seed
+from evonet.streams import stream, training_seed
 from evonet.toml import write_toml
 from evonet.training.evaluator import CachedEvaluator, KerasEvaluator
 from evonet.training.keras_model import VERSION, choose_loss
@@ -64,11 +64,17 @@ class Session:
         observer: Observer,
         should_stop: Callable[[], bool],
     ) -> Session:
-        """Start a run. Everything that can be refused is refused before its folder is made."""
+        """Start a run. Everything that can be refused is refused before its folder is made.
+
+        Genes that mean nothing in the task are pinned, and the space adopts the founders.
+        """
         config = _from_anywhere(config)
         dataset = load_dataset(config)
         metric = choose_metric(config.metric, dataset.target)
         choose_loss(config.loss, dataset.target)
+        space = space.for_task(dataset.target.task)
+        rng = stream(config.seed, "founders")
+        founders = [space.adopt(rng, genome) for genome in founders]
         facts = {
             "config": config.to_dict(),
             "space": space.to_dict(),

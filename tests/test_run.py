@@ -13,7 +13,7 @@ from fakes import FakeEvaluator, fake_training
 from evonet.config import RunConfig, make_config
 from evonet.errors import ConfigError, DataError, RecordError, TrainingError
 from evonet.genome import Genome
-from evonet.genome.files import read_genomes
+from evonet.genome.files import read_genomes, write_genomes
 from evonet.progress import Observer
 from evonet.report.tables import candidates_table, generations_table
 from evonet.run import evolve, resume, save_population
@@ -302,6 +302,20 @@ class TestRecord:
         connection.close()
         with pytest.raises(RecordError, match=r"of version 99; this evonet reads version 1\. Use"):
             resume(folder)
+
+    def test_labels_are_not_smoothed_in_regression_by_candidates_or_founders(
+        self, config: RunConfig, tmp_path: Path
+    ) -> None:
+        space, file = tmp_path / "space.toml", tmp_path / "population.json"
+        space.write_text("label_smoothing = [0.0, 0.1]\nwarmup = [0.0, 0.1]\n")
+        founder = Genome((), "he_normal", "sgd", 0.1, 32, warmup=0.3, label_smoothing=0.2)
+        write_genomes(file, [("", "", founder)])
+        changed = config.changed(space=space, population=file)
+        for data, found in (("diabetes", {0.0}), ("iris", {0.0, 0.1, 0.2})):
+            with RunRecord(evolve(changed.changed(data=data, name=data)).folder) as record:
+                table = candidates_table(record)
+            assert set(table["label_smoothing"]) == found
+            assert table["warmup"][0] == 0.3  # a founder's, from outside the space
 
     def test_a_pinned_gene_holds_for_every_candidate_and_founder(
         self, config: RunConfig, tmp_path: Path

@@ -165,6 +165,18 @@ class TestContents:
             if getattr(adopted, name) is not None and name in pinned:
                 assert getattr(adopted, name) in space.genes[name].values
 
+    def test_a_gene_that_means_nothing_in_a_task_is_held_at_its_neutral_value(self) -> None:
+        space = make_space({"label_smoothing": [0.0, 0.1], "weight_decay": [0.0, 0.1]})
+        regression = space.for_task("regression")
+        assert regression.to_dict() == {**space.to_dict(), "label_smoothing": [0.0]}
+        for task in ("binary", "multiclass"):
+            assert space.for_task(task) == space
+
+    def test_a_gene_pinned_to_what_means_nothing_in_a_task_is_refused(self) -> None:
+        space = SearchSpace.default().fix("label_smoothing", "0.1")
+        with pytest.raises(SpaceError, match="'label_smoothing' means nothing in regression; exp"):
+            space.for_task("regression")
+
     def test_a_genome_of_another_depth_than_the_pinned_one_is_not_adopted(self) -> None:
         linear = Genome((), "he_normal", "sgd", 0.1, 32)
         with pytest.raises(GenomeError, match="has 0 layers; expected 3"):

@@ -75,6 +75,7 @@ class GeneKind:
         block: genes of one block are inherited together; of layers, the whole layer is the block.
         neutral: the value that does nothing, if there is one.
         optimizers: the optimizers with which the gene acts; empty for all.
+        tasks: the tasks in which the gene acts; empty for all.
     """
 
     name: str
@@ -87,6 +88,7 @@ class GeneKind:
     block: str = "layers"
     neutral: Value | None = None
     optimizers: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
 
     def acts(self, genes: Mapping[str, object]) -> bool:
         """Whether the gene acts, given the network's other genes."""
@@ -176,6 +178,7 @@ KINDS: Mapping[str, GeneKind] = {
             below_high=True,
             block="training",
             neutral=0.0,
+            tasks=("binary", "multiclass"),
         ),
         GeneKind("input_noise", "network", float, high=10.0, block="input", neutral=0.0),
     )

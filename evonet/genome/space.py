@@ -115,6 +115,21 @@ class SearchSpace:
             raise SpaceError(f"--fix {gene}={text}: expected {kind.expected}.")
         return SearchSpace(MappingProxyType({**self.genes, gene: Gene(kind, (value,))}))
 
+    def for_task(self, task: str) -> SearchSpace:
+        """This space with every gene that means nothing in a task held at its neutral value.
+
+        Raises:
+            SpaceError: such a gene may not be neutral in this space.
+        """
+        idle = {n: kind for n, kind in KINDS.items() if kind.tasks and task not in kind.tasks}
+        for name, kind in idle.items():
+            if kind.neutral not in self.genes[name].values:
+                raise SpaceError(
+                    f"gene '{name}' means nothing in {task}; expected {kind.neutral} among its "
+                    f"values. Leave out {name}."
+                )
+        return self.change({name: [kind.neutral] for name, kind in idle.items()}, task)
+
     def to_dict(self) -> dict[str, list[Value]]:
         """Plain values, as they stand in a TOML file."""
         return {name: list(gene.values) for name, gene in self.genes.items()}
