@@ -178,6 +178,28 @@ class TestNetworkGene:
         assert steps[1] > steps[2] > steps[3] > steps[4] > 0
         assert steps[1] > 0.4 * steps.total()
 
+    def test_the_learning_rate_is_scaled_along_with_the_batch_size(self) -> None:
+        lists = {**POINT, "batch_size": [16, 32, 64], "learning_rate": [1e-3, 2e-3, 3e-3, 4e-3]}
+        for rate, at_16, at_64 in (
+            (2e-3, 1e-3, 4e-3),  # exactly
+            (3e-3, 1e-3, 4e-3),  # 0.0015 is as near to 0.002 and goes down; 0.006 to the border
+            (1e-3, 1e-3, 2e-3),
+            (5.5e-3, 3e-3, 4e-3),  # a founder's, from outside the space
+        ):
+            space = make_space(lists)
+            parent = Genome((Layer(8, "relu"),), "matched_normal", "adam", rate, 32)
+            mutants = [change_network_gene(rng(seed), parent, space) for seed in range(50)]
+            found = {m.batch_size: m.learning_rate for m in mutants if m.batch_size != 32}
+            assert found == {16: at_16, 64: at_64}
+
+    def test_a_pinned_learning_rate_stays_when_the_batch_size_changes(self) -> None:
+        space = make_space({**POINT, "batch_size": [16, 32, 64]})
+        parent = space.sample(rng())
+        for seed in range(20):
+            mutant = change_network_gene(rng(seed), parent, space)
+            assert mutant.batch_size != parent.batch_size
+            assert mutant.learning_rate == 1e-3
+
     def test_weight_decay_that_comes_to_act_is_drawn_from_the_space(self) -> None:
         space = make_space({**POINT, "optimizer": ["adam", "adamw"], "weight_decay": [0.01, 0.1]})
         parent = Genome((Layer(8, "relu"),), "matched_normal", "adam", 1e-3, 32)

@@ -46,7 +46,12 @@ def crossover(
 
 
 def change_network_gene(rng: np.random.Generator, genome: Genome, space: SearchSpace) -> Genome:
-    """One gene of the network takes another value: a near one if it is a number."""
+    """One gene of the network takes another value: a near one if it is a number.
+
+    With the batch size the learning rate grows or shrinks by the same factor, as far as the
+    values of the space allow: the linear scaling rule of Goyal et al. 2017,
+    https://arxiv.org/abs/1706.02677.
+    """
     names = [
         name
         for name in NETWORK_GENES
@@ -56,7 +61,12 @@ def change_network_gene(rng: np.random.Generator, genome: Genome, space: SearchS
         return genome
     name = names[int(rng.integers(len(names)))]
     value = space.genes[name].mutate(rng, space.network_genes(genome)[name])
-    return space.with_gene(rng, genome, name, value)
+    changed = space.with_gene(rng, genome, name, value)
+    if name != "batch_size":
+        return changed
+    scaled = genome.learning_rate * changed.batch_size / genome.batch_size
+    rate: Any = space.genes["learning_rate"].nearest(scaled)
+    return replace(changed, learning_rate=rate)
 
 
 def change_layer_gene(rng: np.random.Generator, genome: Genome, space: SearchSpace) -> Genome:
