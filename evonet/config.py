@@ -101,8 +101,19 @@ class RunConfig(BaseModel):
         5, "Training", "Epochs without a lower validation loss before stopping.", ge=1
     )
     final_epochs: int = _number(100, "Training", "Most epochs for the winner.", ge=1)
-    engine: Literal["keras"] = _setting(
-        "keras", "Training", "keras trains one candidate after the other."
+    engine: Literal["fused", "keras"] = _setting(
+        "fused",
+        "Training",
+        "fused trains many at the same time; keras one after the other.",
+    )
+    workers: int | None = _number(
+        None, "Training", "Processes that train; as many as there are cores if left out.", ge=1
+    )
+    device: Literal["auto", "cpu", "gpu"] = _setting(
+        "auto", "Training", "What to train on; auto is a GPU where there is one."
+    )
+    precision: Literal["float32", "bfloat16"] = _setting(
+        "float32", "Training", "bfloat16 multiplies with fewer digits, faster on some GPUs."
     )
 
     results: Path = _setting(Path("results"), "Record", "Folder that holds the runs.")

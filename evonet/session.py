@@ -23,6 +23,7 @@ from evonet.store.exports import exporting
 from evonet.store.record import RunRecord
 from evonet.streams import stream, training_seed
 from evonet.toml import write_toml
+from evonet.training.engine import FusedEvaluator
 from evonet.training.evaluator import CachedEvaluator, KerasEvaluator
 from evonet.training.keras_model import VERSION, choose_loss
 
@@ -206,7 +207,11 @@ class Session:
 
     def evaluator(self, cache: ScoreCache) -> CachedEvaluator:
         """The engine that trains candidates, behind the record and the score cache."""
-        engine = KerasEvaluator(self.dataset, self.metric, self.loss, self.search_budget)
+        common = self.dataset, self.metric, self.loss, self.search_budget
+        config = self.config
+        if config.engine == "keras":
+            return CachedEvaluator(KerasEvaluator(*common), self.record, cache, self.protocol)
+        engine = FusedEvaluator(*common, config.workers, config.device, config.precision)
         return CachedEvaluator(engine, self.record, cache, self.protocol)
 
     def search(self) -> Search:

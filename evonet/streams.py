@@ -19,7 +19,9 @@ from typing import Literal
 
 import numpy as np
 
-Purpose = Literal["split", "founders", "sample", "selection", "variation", "training"]
+Purpose = Literal[
+    "split", "founders", "sample", "selection", "variation", "training", "weights", "order"
+]
 
 
 def stream(seed: int, purpose: Purpose, generation: int = 0, slot: int = 0) -> np.random.Generator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 from hypothesis import settings
 
 from evonet.errors import DataError
+
+# Compiled programs are kept from one run of the tests to the next, apart from the user's own.
+os.environ.setdefault("EVONET_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "programs"))
 
 # No deadline: the machine may be shared.
 settings.register_profile("evonet", max_examples=50, deadline=None)

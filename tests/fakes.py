@@ -63,7 +63,8 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
         winner = Winner(genome, search_score, 0.5, 0.5, {"accuracy": 0.5}, 7, 2, (1.0,), (1.0,))
         return winner, None
 
-    monkeypatch.setattr(evonet.session, "KerasEvaluator", Fake)
+    for engine in ("KerasEvaluator", "FusedEvaluator"):
+        monkeypatch.setattr(evonet.session, engine, Fake)
     monkeypatch.setattr(evonet.run, "fit_baselines", lambda *_: iter(()))
     monkeypatch.setattr(evonet.run, "crown", crown)
     monkeypatch.setattr(

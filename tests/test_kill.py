@@ -19,7 +19,8 @@ from evonet.champion.baselines import DEFAULT_MLP
 SCRIPT = Path(__file__).with_name("logged_evonet.py")
 SETTINGS = (
     *("--data", "iris", "--generations", "2", "--population-size", "4", "--elites", "1"),
-    *("--epochs", "2", "--final-epochs", "2", "--seed", "3", "--fix", "units=8", "--quiet"),
+    *("--epochs", "2", "--final-epochs", "2", "--seed", "3", "--fix", "units=8"),
+    *("--engine", "keras", "--quiet"),
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from evonet.genome import Genome
 from evonet.metrics import Metric, score
 from evonet.store.cache import ScoreCache
 from evonet.store.record import RunRecord, StoredEvaluation
-from evonet.training.backend import load_keras
+from evonet.training.backend import load_backend
 from evonet.training.keras_model import Fitted, fit_network, outputs_of
+from evonet.training.plan import memory_bytes
 
 #: Bytes per parameter at the height of a training: weights, gradients, two moments of the
 #: optimizer, the best weights so far, and one copy in passing; four bytes each.
@@ -55,20 +55,17 @@ class KerasEvaluator:
             outcome = attempt(
                 request.genome, self.dataset, self.metric, self.loss, self.budget, request.seed
             )
-            fitted = outcome.fitted
+            seconds = time.perf_counter() - started
             yield (
                 request,
-                Evaluation(
-                    genome_key=request.genome.key,
-                    seed=request.seed,
-                    status=outcome.status,
-                    reason=outcome.reason,
-                    score=outcome.score,
-                    best_epoch=fitted.best_epoch if fitted and outcome.status == "ok" else 0,
-                    train_loss=_finite(fitted.train_loss) if fitted else (),
-                    validation_loss=_finite(fitted.validation_loss) if fitted else (),
-                    parameters=self.dataset.parameter_count(request.genome),
-                    seconds=time.perf_counter() - started,
+                evaluation_of(
+                    request,
+                    self.dataset,
+                    outcome.status,
+                    outcome.reason,
+                    outcome.fitted,
+                    outcome.score,
+                    seconds,
                 ),
             )
 
@@ -99,7 +96,7 @@ def attempt(
     """
     parameters = dataset.parameter_count(genome)
     needed = parameters * _BYTES_PER_PARAMETER
-    if needed > _memory_bytes():
+    if needed > memory_bytes():
         reason = f"{parameters} parameters need about {needed / 2**30:.1f} GiB to train"
         return Outcome("out_of_memory", reason)
     try:
@@ -113,6 +110,59 @@ def attempt(
     if value is None:
         return Outcome("diverged", "a prediction was not finite", fitted)
     return Outcome("ok", "", fitted, value)
+
+
+class Curves(Protocol):
+    """What an evaluation keeps of a training, whatever engine ran it."""
+
+    @property
+    def train_loss(self) -> tuple[float, ...]:
+        """Mean training loss of each epoch."""
+        ...
+
+    @property
+    def validation_loss(self) -> tuple[float, ...]:
+        """Validation loss after each epoch."""
+        ...
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the lowest validation loss, from 1."""
+        ...
+
+
+def evaluation_of(
+    request: Request,
+    dataset: Dataset,
+    status: Status,
+    reason: str = "",
+    curves: Curves | None = None,
+    score: float | None = None,
+    seconds: float = 0.0,
+) -> Evaluation:
+    """The evaluation of a training.
+
+    Args:
+        request: what was asked for.
+        dataset: what it was trained on.
+        status: how it ended.
+        reason: why it failed, in one line.
+        curves: its learning curves, if it came so far.
+        score: the metric on the validation part; None if it failed.
+        seconds: wall-clock time.
+    """
+    return Evaluation(
+        genome_key=request.genome.key,
+        seed=request.seed,
+        status=status,
+        reason=reason,
+        score=score,
+        best_epoch=curves.best_epoch if curves and status == "ok" else 0,
+        train_loss=_finite(curves.train_loss) if curves else (),
+        validation_loss=_finite(curves.validation_loss) if curves else (),
+        parameters=dataset.parameter_count(request.genome),
+        seconds=seconds,
+    )
 
 
 def network_score(network: Any, dataset: Dataset, metric: Metric, part: Part) -> float | None:
@@ -167,24 +217,11 @@ class CachedEvaluator:
 
 def _failure(error: Exception) -> Outcome:
     """What an exception out of a training means, in one line."""
-    load_keras()
-    import tensorflow as tf
-
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
-        return Outcome("out_of_memory", reason)
-    return Outcome("failed", reason)
+    return Outcome("out_of_memory" if load_backend().out_of_memory(error) else "failed", reason)
 
 
 def _finite(losses: tuple[float, ...]) -> tuple[float, ...]:
     """The curve up to its first value that is not finite, which JSON could not keep."""
     n = next((i for i, loss in enumerate(losses) if not np.isfinite(loss)), len(losses))
     return losses[:n]
-
-
-def _memory_bytes() -> float:
-    """Physical memory of this machine; infinite where the system does not tell."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (ValueError, OSError, AttributeError):
-        return float("inf")

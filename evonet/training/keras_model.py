@@ -33,7 +33,9 @@ _STEPS_AT_ONCE = 32
 #: Share of its running mean and variance that a batch normalisation keeps at each step. Keras'
 #: 0.99 is for long trainings: after ten epochs of ten steps, 0.99**100 = 37 % of a mean would still
 #: be the 0 it started from.
-_BATCH_NORM_MOMENTUM = 0.9
+BATCH_MOMENTUM = 0.9
+#: Added to variances, so that no division is by zero: Keras' own.
+NORMALISATION_EPSILON = 1e-3
 
 
 def choose_loss(name: str, target: Target) -> str:
@@ -69,10 +71,12 @@ def build_network(genome: Genome, n_inputs: int, n_outputs: int) -> Any:
         x = layers.Dense(layer.units, kernel_initializer=initializer, name=f"hidden_{i}")(x)
         if layer.normalisation == "batch":
             x = layers.BatchNormalization(
-                momentum=_BATCH_NORM_MOMENTUM, epsilon=1e-3, name=f"normalisation_{i}"
+                momentum=BATCH_MOMENTUM, epsilon=NORMALISATION_EPSILON, name=f"normalisation_{i}"
             )(x)
         elif layer.normalisation == "layer":
-            x = layers.LayerNormalization(epsilon=1e-3, name=f"normalisation_{i}")(x)
+            x = layers.LayerNormalization(epsilon=NORMALISATION_EPSILON, name=f"normalisation_{i}")(
+                x
+            )
         x = layers.Activation(layer.activation, name=f"activation_{i}")(x)
         if layer.dropout:
             x = layers.Dropout(layer.dropout, name=f"dropout_{i}")(x)
