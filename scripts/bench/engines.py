@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +20,26 @@ from evonet.data.dataset import Dataset
 from evonet.evaluation import Budget, Evaluation, Request, protocol_key, score_key
 from evonet.genome import Genome
 from evonet.metrics import choose_metric
-from evonet.training import evaluator
+from evonet.training.evaluator import Evaluator
 from evonet.training.keras_model import choose_loss
+
+#: Where each engine is. The fused one is looked up by name: this evonet may not have it.
+_ENGINES = {
+    "fused": ("evonet.training.engine", "FusedEvaluator"),
+    "keras": ("evonet.training.evaluator", "KerasEvaluator"),
+}
 
 
 def has_fused_engine() -> bool:
     """Whether this evonet has the fused engine."""
-    return hasattr(evaluator, "FusedEvaluator")
+    return find_spec(_ENGINES["fused"][0]) is not None
 
 
-def make_engine(name: str, dataset: Dataset, budget: Budget) -> evaluator.Evaluator:
+def make_engine(name: str, dataset: Dataset, budget: Budget) -> Evaluator:
     """The engine "fused" or "keras" for a data set, with its default metric and loss."""
-    classes = {"fused": "FusedEvaluator", "keras": "KerasEvaluator"}
+    module, engine_class = _ENGINES[name]
     metric, loss = choose_metric("auto", dataset.target), choose_loss("auto", dataset.target)
-    engine: evaluator.Evaluator = getattr(evaluator, classes[name])(dataset, metric, loss, budget)
+    engine: Evaluator = getattr(import_module(module), engine_class)(dataset, metric, loss, budget)
     return engine
 
 
@@ -163,6 +171,12 @@ def _known_scores(file: Path) -> dict[str, Any]:
         return {}
     records = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     return {record["key"]: record["evaluation"] for record in records}
+
+
+def device() -> dict[str, Any]:
+    """What the fused engine's workers train on, by the backend that KERAS_BACKEND names."""
+    backend = import_module("evonet.training.backend")
+    return {"device": str(backend.load_backend().device())}
 
 
 def _device() -> str:

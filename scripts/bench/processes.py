@@ -80,6 +80,7 @@ def run_job(
                 env={**os.environ, "PYTHONPATH": path, **(environment or {})},
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                cwd=_SCRIPTS,  # which Python searches first: evonet is the one of this process
                 start_new_session=True,  # by which its workers are found
             )
             _running.add(process)
