@@ -1,0 +1,1 @@
+"""What ``bench_training.py`` is made of: its parts, the processes they measure, the arithmetic."""
