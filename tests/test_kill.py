@@ -20,8 +20,13 @@ SCRIPT = Path(__file__).with_name("logged_evonet.py")
 SETTINGS = (
     *("--data", "iris", "--generations", "2", "--population-size", "4", "--elites", "1"),
     *("--epochs", "2", "--final-epochs", "2", "--seed", "3", "--fix", "units=8"),
-    *("--engine", "keras", "--quiet"),
+    *("--fix", "batch_size=16", "--quiet"),  # one batch size is one program to compile
 )
+#: The engines whose trainings run in the process that is killed, so that they can be logged.
+ENGINES = [
+    pytest.param(("--engine", "keras"), id="keras"),
+    pytest.param(("--engine", "fused", "--workers", "1"), id="fused"),
+]
 
 
 def start(*arguments: str, log: Path) -> subprocess.Popen:
@@ -50,13 +55,16 @@ def finished_trainings(folder: Path) -> set[str]:
     return {f"{key} {seed}" for key, seed in rows}
 
 
-def kill_and_resume_until_done(folder: Path, log: Path, rng: random.Random, n_kills: int) -> int:
+def kill_and_resume_until_done(
+    folder: Path, log: Path, engine: tuple[str, ...], rng: random.Random, n_kills: int
+) -> int:
     """Run, kill at random moments, resume; how many kills hit a run that was still going."""
     survived = 0
     for session in range(n_kills + 1):
         command = ("resume", str(folder), "--quiet")
         if not (folder / "run.sqlite").is_file():  # killed before there was anything to lose
-            command = ("evolve", *SETTINGS, "--results", str(folder.parent), "--name", folder.name)
+            place = ("--results", str(folder.parent), "--name", folder.name)
+            command = ("evolve", *SETTINGS, *engine, *place)
         before, n_logged = finished_trainings(folder), len(_lines(log))
         process = start(*command, log=log)
         if session < n_kills:
@@ -78,32 +86,51 @@ def _lines(log: Path) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
 
 
-def check_killed_runs_equal_a_whole_run(tmp_path: Path, seed: int, n_kills: int) -> None:
-    whole = start(
-        "evolve", *SETTINGS, "--results", str(tmp_path / "a"), "--name", "run", log=tmp_path / "log"
-    )
+def check_killed_runs_equal_a_whole_run(
+    tmp_path: Path, engine: tuple[str, ...], seed: int, n_kills: int
+) -> None:
+    place = ("--results", str(tmp_path / "a"), "--name", "run")
+    whole = start("evolve", *SETTINGS, *engine, *place, log=tmp_path / "log")
     _, errors = whole.communicate()
     assert whole.returncode == 0, errors
-    killed = tmp_path / "b" / "run"
+    killed, log = tmp_path / "b" / "run", tmp_path / "log b"
     killed.parent.mkdir()
-    survived = kill_and_resume_until_done(killed, tmp_path / "log b", random.Random(seed), n_kills)
+    survived = kill_and_resume_until_done(killed, log, engine, random.Random(seed), n_kills)
     assert survived > 0
     assert history(killed) == history(tmp_path / "a" / "run")
 
 
-def test_run_killed_at_random_moments_and_resumed_equals_one_that_was_not(tmp_path: Path) -> None:
-    check_killed_runs_equal_a_whole_run(tmp_path, seed=0, n_kills=3)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_run_killed_at_random_moments_and_resumed_equals_one_that_was_not(
+    tmp_path: Path, engine: tuple[str, ...]
+) -> None:
+    check_killed_runs_equal_a_whole_run(tmp_path, engine, seed=0, n_kills=3)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("seed", range(1, 5))
-def test_run_killed_ten_times_equals_one_that_was_not(tmp_path: Path, seed: int) -> None:
-    check_killed_runs_equal_a_whole_run(tmp_path, seed, n_kills=10)
+def test_run_killed_ten_times_equals_one_that_was_not(
+    tmp_path: Path, engine: tuple[str, ...], seed: int
+) -> None:
+    check_killed_runs_equal_a_whole_run(tmp_path, engine, seed, n_kills=10)
 
 
-def test_ctrl_c_stops_after_the_running_network_and_keeps_everything(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_run_with_worker_processes_killed_and_resumed_equals_one_that_was_not(
+    tmp_path: Path,
+) -> None:
+    """Workers log nothing, so that only the histories are compared."""
+    engine = ("--engine", "fused", "--workers", "2")
+    check_killed_runs_equal_a_whole_run(tmp_path, engine, seed=5, n_kills=3)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ctrl_c_stops_after_the_running_network_and_keeps_everything(
+    tmp_path: Path, engine: tuple[str, ...]
+) -> None:
     folder = tmp_path / "run"
-    arguments = ("evolve", *SETTINGS[:-1], "--results", str(tmp_path), "--name", "run")
+    arguments = ("evolve", *SETTINGS[:-1], *engine, "--results", str(tmp_path), "--name", "run")
     process = start(*arguments, log=tmp_path / "log")
     while not finished_trainings(folder) and process.poll() is None:
         time.sleep(0.02)
