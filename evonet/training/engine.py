@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -86,8 +88,9 @@ class FusedEvaluator:
             waiting = list({id(portion): portion for portion in left.values()}.values())
             job = self._job(max(1, available_cores() // workers), plan)
             pool = Parallel(workers, backend="loky", return_as="generator_unordered")
+            finished = pool(delayed(_train)(job, portion) for portion in waiting)
             try:
-                for results in pool(delayed(_train)(job, portion) for portion in waiting):
+                for results in finished:
                     for request, evaluation in results:
                         del left[request]
                         yield request, evaluation
@@ -100,6 +103,10 @@ class FusedEvaluator:
                 elif workers == 1:
                     left = {request: [request] for request in left}
                 workers = max(1, workers // 2)
+            finally:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", UserWarning)  # of what is cancelled
+                    finished.close()
 
     def _job(self, threads: int, plan: Plan) -> _Job:
         nothing = replace(self.dataset.test, x=self.dataset.test.x[:0], y=self.dataset.test.y[:0])
@@ -160,6 +167,7 @@ def _prepare(threads: int, device: str) -> None:
     limit_threads(threads)
     choose_device(device)
     if parent_process() is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
         threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
 
 
