@@ -165,6 +165,30 @@ def train_command(
     _run(lambda observer, stop: train(genomes[pick], checked, observer, stop), quiet, as_json)
 
 
+@app.command("plan")
+@_with_settings("Data", "Goal", "Search", "Training")
+def plan_command(
+    *,
+    genomes: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--genomes", help="File of genomes to plan; a first generation if left out."),
+    ] = None,
+    as_json: Json = False,
+    settings: dict[str, Any],
+) -> None:
+    """Say how the fused engine would train: programs, memory and time. Trains nothing."""
+    checked = make_config(settings)
+    from evonet.genome.files import read_genomes
+    from evonet.run import plan
+    from evonet.terminal import show_plan
+
+    made = plan(checked, read_genomes(genomes) if genomes else ()).to_dict()
+    if as_json:
+        typer.echo(json.dumps(made))
+    else:
+        show_plan(made)
+
+
 @app.command("predict")
 def predict_command(
     *,

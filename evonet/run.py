@@ -25,10 +25,11 @@ from evonet.genome import Genome, SearchSpace
 from evonet.genome.files import read_genomes, starters, write_genomes
 from evonet.progress import Clock, GenerationSummary, Observer, RunResult, read_result
 from evonet.report.tables import candidates_table
-from evonet.session import Session
+from evonet.session import Session, plan_trainings
 from evonet.store.cache import ScoreCache
 from evonet.store.exports import exporting
 from evonet.store.record import RunRecord, StoredCandidate, StoredEvaluation, StoredGeneration
+from evonet.training.plan import Plan
 
 #: A genome and the score that brought it here, if there was a search.
 Finalist = tuple[Genome, float | None]
@@ -55,9 +56,7 @@ def evolve(
     Raises:
         EvonetError: the data, the space or a setting cannot work, or no training can succeed.
     """
-    space = SearchSpace.from_file(config.space) if config.space else SearchSpace.default()
-    for gene, text in config.pins:
-        space = space.fix(gene, text)
+    space = _space(config)
     founders = _founders(config, space)
     return _run(Session.new(config, space, founders, None, observer or Observer(), should_stop))
 
@@ -111,6 +110,20 @@ def train(
     return _run(Session.new(config, space, [], genome, observer or Observer(), should_stop))
 
 
+def plan(config: RunConfig, genomes: Sequence[Genome] = ()) -> Plan:
+    """How the fused engine would train, without training.
+
+    Args:
+        config: every setting of the run.
+        genomes: what to train; empty for the first generation that ``evolve`` would train.
+
+    Raises:
+        EvonetError: the data, the space or a setting cannot work.
+    """
+    space = _space(config)
+    return plan_trainings(config, space, _founders(config, space), genomes)
+
+
 def save_population(folder: Path, file: Path) -> int:
     """Write the last population of a run to a file of genomes.
 
@@ -145,6 +158,14 @@ def save_population(folder: Path, file: Path) -> int:
     except OSError as error:
         raise RecordError(f"Cannot write {file}: {error.strerror}.") from None
     return len(members)
+
+
+def _space(config: RunConfig) -> SearchSpace:
+    """The space to search, with its pinned genes."""
+    space = SearchSpace.from_file(config.space) if config.space else SearchSpace.default()
+    for gene, text in config.pins:
+        space = space.fix(gene, text)
+    return space
 
 
 def _founders(config: RunConfig, space: SearchSpace) -> list[Genome]:

@@ -26,6 +26,7 @@ from evonet.toml import write_toml
 from evonet.training.engine import FusedEvaluator
 from evonet.training.evaluator import CachedEvaluator, KerasEvaluator
 from evonet.training.keras_model import VERSION, choose_loss
+from evonet.training.plan import Plan
 
 #: The final fit waits this many times longer for a lower loss than the search does. Untuned.
 _FINAL_PATIENCE = 3
@@ -73,9 +74,7 @@ class Session:
         dataset = load_dataset(config)
         metric = choose_metric(config.metric, dataset.target)
         choose_loss(config.loss, dataset.target)
-        space = space.for_task(dataset.target.task)
-        rng = stream(config.seed, "founders")
-        founders = [space.adopt(rng, genome) for genome in founders]
+        space, founders = _adopted(config, dataset, space, founders)
         facts = {
             "config": config.to_dict(),
             "space": space.to_dict(),
@@ -218,15 +217,7 @@ class Session:
 
     def search(self) -> Search:
         """The search as the record left it; a new one where it holds no generation."""
-        config = self.config
-        settings = SearchSettings(
-            config.population_size,
-            config.elites,
-            config.tournament_size,
-            config.crossover_rate,
-            config.immigrants,
-        )
-        search = Search(self.space, settings, config.seed, tuple(self.founders))
+        search = _new_search(self.config, self.space, self.founders)
         generations = self.record.generations()
         if not generations:
             return search
@@ -239,6 +230,57 @@ class Session:
             seen=frozenset(c.genome_key for c in self.record.candidates()),
             stalled=last.stalled,
         )
+
+
+def plan_trainings(
+    config: RunConfig, space: SearchSpace, founders: Sequence[Genome], genomes: Sequence[Genome]
+) -> Plan:
+    """How the fused engine would train some genomes, or else the first generation of a run.
+
+    Args:
+        config: every setting of the run.
+        space: where genomes come from.
+        founders: genomes the first generation starts with.
+        genomes: what to train; empty for the first generation.
+
+    Raises:
+        ConfigError: the engine makes no plans, or metric or loss do not fit the task.
+    """
+    if config.engine != "fused":
+        raise ConfigError(
+            f"engine {config.engine} trains one network after the other, without a plan. "
+            "Leave out --engine."
+        )
+    dataset = load_dataset(config)
+    metric = choose_metric(config.metric, dataset.target)
+    loss = choose_loss(config.loss, dataset.target)
+    if not genomes:
+        search = _new_search(config, *_adopted(config, dataset, space, founders))
+        genomes = [candidate.genome for candidate in search.ask()]
+    budget = Budget(config.epochs, config.patience_epochs)
+    engine = FusedEvaluator(dataset, metric, loss, budget, config.workers)
+    return engine.plan([Request(g, training_seed(config.seed, g.key)) for g in genomes])
+
+
+def _adopted(
+    config: RunConfig, dataset: Dataset, space: SearchSpace, founders: Sequence[Genome]
+) -> tuple[SearchSpace, list[Genome]]:
+    """The space as the task needs it, and the founders with its pinned genes."""
+    space = space.for_task(dataset.target.task)
+    rng = stream(config.seed, "founders")
+    return space, [space.adopt(rng, genome) for genome in founders]
+
+
+def _new_search(config: RunConfig, space: SearchSpace, founders: Sequence[Genome]) -> Search:
+    """A search before its first generation."""
+    settings = SearchSettings(
+        config.population_size,
+        config.elites,
+        config.tournament_size,
+        config.crossover_rate,
+        config.immigrants,
+    )
+    return Search(space, settings, config.seed, tuple(founders))
 
 
 def _protocol(config: RunConfig, dataset: Dataset) -> dict[str, object]:

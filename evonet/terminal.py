@@ -335,5 +335,33 @@ def list_runs(results: Path, rows: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
+def show_plan(plan: dict[str, Any]) -> None:
+    """Print what ``Plan.to_dict`` says."""
+    console = make_console()
+    table = Table(box=None, pad_edge=False)
+    for column in ("batch size", "capacity", "networks", "tiles", "padding", "MiB", "seconds"):
+        table.add_column(column, justify="right")
+    table.add_column("fits")
+    for row in plan["programs"]:
+        numbers = (row[name] for name in ("batch_size", "capacity", "networks", "tiles"))
+        cells = [f"{n:,}" for n in numbers]
+        cells += [f"{row['padding']:.0%}", f"{row['memory_mib']:,}", f"{row['seconds']:,.1f}"]
+        table.add_row(*map(Text, cells), Text("yes" if row["fits"] else "no"))
+    console.print(table)
+    limit = "unknown" if plan["memory_mib"] is None else f"{plan['memory_mib']:,} MiB"
+    for line in (
+        "",
+        f"Workers   {plan['workers']}; together they may take this much memory: {limit}",
+        f"Training  {plan['train_seconds']:,.1f} s by all workers, if no network stops early",
+        f"Compiling {plan['compile_seconds']:,.0f} s of a worker that needs every program, if none "
+        f"was compiled before; {plan['load_seconds']:,.0f} s if all were",
+        *(
+            f"Too large {plain(t['genome'])}: needs {t['memory_mib']:,} MiB"
+            for t in plan["too_large"]
+        ),
+    ):
+        console.print(Text(line))
+
+
 def _shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -95,6 +95,7 @@ COMMANDS = [
     ("-m", "evonet", "list", "--results", "RESULTS"),
     ("-m", "evonet", "show", "RUN"),
     ("-m", "evonet", "plot", "RUN"),
+    ("-m", "evonet", "plan", "--data", "iris"),
     ("-m", "evonet", "save-population", "RUN", "FILE"),
     ("scripts/plot_fitness.py", "RUN"),
     ("scripts/plot_learning_curves.py", "RUN"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,10 @@ from fakes import FakeEvaluator, fake_training
 
 from evonet.__main__ import main
 from evonet.config import RunConfig
+from evonet.genome import Genome, Layer
+from evonet.genome.files import write_genomes
+from evonet.store.record import RunRecord
+from evonet.training import engine
 
 __all__ = ["fake_training"]
 
@@ -145,6 +150,80 @@ class TestRuns:
         code, output, _ = evonet("evolve", "--data", path, "--target", "y", "--generations", 0)
         assert code == 0
         assert "[red]x[/red]" in output
+
+
+class TestPlan:
+    """``evonet plan`` says what would be trained, and trains nothing."""
+
+    def test_json_counts_the_first_generation(self, evonet, tmp_path: Path) -> None:
+        code, output, errors = evonet("plan", "--data", "iris", "--population-size", 9, "--json")
+        assert (code, errors) == (0, "")
+        plan = json.loads(output)
+        assert sum(row["networks"] for row in plan["programs"]) == 9
+        assert len({row["batch_size"] for row in plan["programs"]}) == len(plan["programs"])
+        assert all(row["fits"] for row in plan["programs"])
+        assert plan["too_large"] == []
+        assert plan["compile_seconds"] == 8 * len(plan["programs"]) > plan["load_seconds"]
+        assert list(tmp_path.iterdir()) == []  # no run, no results
+
+    def test_it_is_the_first_generation_that_evolve_trains(
+        self, evonet, monkeypatch, request: pytest.FixtureRequest
+    ) -> None:
+        flags = ("--data", "iris", "--seed", 5, "--fix", "optimizer=adam")
+        planned: list[str] = []
+        make_plan = engine.make_plan
+
+        def remember(requests, *rest):
+            planned.extend(request.genome.key for request in requests)
+            return make_plan(requests, *rest)
+
+        monkeypatch.setattr(engine, "make_plan", remember)
+        assert evonet("plan", *flags)[0] == 0
+        request.getfixturevalue("fake_training")
+        _, output, _ = evonet("evolve", *flags, "--generations", 0, "--json")
+        with RunRecord(Path(json.loads(output)["run"])) as record:
+            assert sorted(planned) == sorted(s.genome.key for s in record.evaluations())
+
+    def test_the_table_tells_the_genomes_of_a_file(self, evonet, tmp_path: Path) -> None:
+        small = Genome((Layer(70, "relu"),), "matched_normal", "adam", 0.01, 32)
+        large = replace(small, layers=(Layer(65_536, "relu"),) * 4)
+        write_genomes(tmp_path / "g.json", [("a", "", small), ("b", "", small), ("c", "", large)])
+        code, output, _ = evonet("plan", "--data", "iris", "--genomes", "g.json", "--workers", 1)
+        assert code == 0
+        lines = [line.split() for line in output.splitlines()]
+        # 4 inputs, 70 units, 3 classes: 2 + 2 tiles; 490 weights in 4 * 4096 places are 97 % empty
+        small_row, large_row = lines[1:3]
+        assert (small_row[:5], small_row[-1]) == (["32", "512", "2", "8", "97%"], "yes")
+        assert (large_row[0], large_row[2], large_row[-1]) == ("32", "1", "no")
+        assert "Workers   1;" in output
+        assert "Compiling 8 s" in output
+        (line,) = [line for line in output.splitlines() if line.startswith("Too large")]
+        assert str(large) in line
+
+    def test_workers_rows_and_epochs_count(self, evonet) -> None:
+        def plan(*flags: object) -> dict:
+            return json.loads(evonet("plan", *flags, "--json")[1])
+
+        iris, digits = (plan("--data", name, "--workers", 1) for name in ("iris", "digits"))
+        assert digits["train_seconds"] > iris["train_seconds"]
+        longer = plan("--data", "iris", "--workers", 1, "--epochs", 40)
+        assert longer["train_seconds"] == pytest.approx(2 * iris["train_seconds"])
+        assert plan("--data", "iris", "--workers", 3)["workers"] == 3
+
+    @pytest.mark.parametrize(
+        ("flags", "code", "message"),
+        [
+            (("--engine", "keras"), 2, "engine keras trains one network after the other"),
+            (("--genomes", "no.json"), 1, "Cannot read genomes from no.json"),
+            (("--metric", "rmse"), 2, "metric rmse does not fit"),
+            (("--loss", "mae"), 2, "loss mae is for regression"),
+        ],
+    )
+    def test_mistakes(self, evonet, flags, code, message) -> None:
+        got, output, errors = evonet("plan", "--data", "iris", *flags)
+        assert (got, output) == (code, "")
+        assert errors.startswith(f"evonet: {message}")
+        assert errors.count("\n") == 1
 
 
 MISTAKES = [

@@ -8,9 +8,12 @@ takes when it is free (Graham 1969, list scheduling).
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
 from evonet.evaluation import Budget, Request
 from evonet.training.tiles import TILE, Capacity, Layout, blocks_of
@@ -20,8 +23,9 @@ from evonet.training.tiles import TILE, Capacity, Layout, blocks_of
 _PER_PRODUCT, _PER_TILE, _PER_BLOCK, _PER_STEP = 5e-11, 6e-6, 12e-6, 25e-6
 #: Seconds to compile a program, and to load one from disk.
 COMPILE_SECONDS, LOAD_SECONDS = 8.0, 3.0
+_MIB = 2**20
 #: Bytes of a process before it trains: Python, Keras and its backend.
-_PROCESS_BYTES = 700 * 2**20
+_PROCESS_BYTES = 700 * _MIB
 #: Share of the memory that trainings may take.
 _MEMORY_SHARE = 0.8
 #: Seconds a portion should last: long against handing it over, short against losing it.
@@ -75,12 +79,14 @@ class Plan:
         workers: processes that train at the same time.
         too_large: trainings that do not fit into the memory.
         memory: bytes that the trainings may take.
+        process_bytes: of each process before it trains: libraries and data.
     """
 
     portions: tuple[tuple[Planned, ...], ...]
     workers: int
     too_large: tuple[Planned, ...]
     memory: float
+    process_bytes: int
 
     @property
     def planned(self) -> tuple[Planned, ...]:
@@ -99,6 +105,44 @@ class Plan:
     def seconds(self) -> float:
         """Predicted seconds of training, compilation apart."""
         return sum(training.seconds for training in self.planned) / self.workers
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan for people and scripts, in plain values."""
+        n_programs = len(self.programs)
+        trainings = sorted((*self.planned, *self.too_large), key=lambda t: t.program)
+        return {
+            "programs": [
+                self._program_row(list(group))
+                for _, group in groupby(trainings, key=lambda t: t.program)
+            ],
+            "workers": self.workers,
+            "memory_mib": round(self.memory / _MIB) if math.isfinite(self.memory) else None,
+            "train_seconds": self.seconds,
+            "compile_seconds": COMPILE_SECONDS * n_programs,
+            "load_seconds": LOAD_SECONDS * n_programs,
+            "too_large": [
+                {
+                    "genome": str(training.request.genome),
+                    "key": training.request.genome.key,
+                    "memory_mib": round((self.process_bytes + training.bytes) / _MIB),
+                }
+                for training in self.too_large
+            ],
+        }
+
+    def _program_row(self, trainings: Sequence[Planned]) -> dict[str, Any]:
+        """What one program does; its trainings need the same memory, so all fit or none."""
+        n_tiles = sum(training.tiles for training in trainings)
+        return {
+            "batch_size": trainings[0].batch_size,
+            "capacity": trainings[0].capacity.tiles,
+            "networks": len(trainings),
+            "tiles": n_tiles,
+            "padding": sum(training.padding * training.tiles for training in trainings) / n_tiles,
+            "memory_mib": round((self.process_bytes + trainings[0].bytes) / _MIB),
+            "seconds": sum(training.seconds for training in trainings),
+            "fits": trainings[0].program in self.programs,
+        }
 
 
 def make_plan(
@@ -133,6 +177,7 @@ def make_plan(
         max(1, min(fitting, len(portions))),
         tuple(training for training in planned if training.bytes > room),
         memory,
+        _PROCESS_BYTES + data,
     )
 
 

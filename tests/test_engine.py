@@ -1,0 +1,209 @@
+"""The fused engine: what it says does not depend on processes or order, and survives the worst.
+
+A worker imports TensorFlow in 4 s; compiled programs are kept in EVONET_CACHE (``conftest.py``).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sklearn.metrics import accuracy_score
+
+from evonet.config import make_config
+from evonet.data.dataset import Dataset, load_dataset
+from evonet.evaluation import Budget, Evaluation, Request
+from evonet.genome import Genome, Layer
+from evonet.metrics import choose_metric
+from evonet.training.engine import FusedEvaluator
+from evonet.training.keras_model import build_network
+from evonet.training.trainer import Trainer
+
+LOSS = "sparse_categorical_crossentropy"
+BUDGET = Budget(4, 4)
+#: For trainings of about a second.
+LONG = Budget(2000, 2000)
+#: One program for all of a budget, so that little is compiled.
+GENOMES = tuple(
+    Genome(tuple(layers), "matched_normal", optimizer, 0.02, 16)
+    for layers in ([], [Layer(8, "tanh", 0.2)], [Layer(70, "relu"), Layer(6, "elu", 0.1, "layer")])
+    for optimizer in ("adam", "rmsprop")
+)
+REQUESTS = tuple(Request(genome, seed) for seed, genome in enumerate(GENOMES))
+TOO_LARGE = replace(GENOMES[0], layers=(Layer(65_536, "relu"),) * 4)
+
+
+@pytest.fixture(scope="module")
+def iris() -> Dataset:
+    return load_dataset(make_config({"data": "iris"}))
+
+
+def engine(data: Dataset, workers: int | None = 1, budget: Budget = BUDGET) -> FusedEvaluator:
+    return FusedEvaluator(data, choose_metric("auto", data.target), LOSS, budget, workers)
+
+
+def evaluated(
+    evaluator: FusedEvaluator, requests: Sequence[Request] = REQUESTS
+) -> dict[Request, Evaluation]:
+    """What came back; that each came back once is checked here."""
+    pairs = list(evaluator.evaluate(requests))
+    assert len(pairs) == len(requests)
+    return dict(pairs)
+
+
+def said(evaluations: dict[Request, Evaluation]) -> dict[Request, dict[str, Any]]:
+    """All that an evaluation says, but for the seconds it took."""
+    return {r: {**asdict(e), "seconds": None} for r, e in evaluations.items()}
+
+
+class TestEvaluations:
+    def test_they_are_the_same_in_one_process_and_in_two(self, iris: Dataset) -> None:
+        alone = evaluated(engine(iris))
+        assert {e.status for e in alone.values()} == {"ok"}
+        assert said(evaluated(engine(iris, workers=2))) == said(alone)
+
+    def test_they_do_not_depend_on_order_or_company(self, iris: Dataset) -> None:
+        together = evaluated(engine(iris))
+        assert said(evaluated(engine(iris), REQUESTS[::-1])) == said(together)
+        assert said(evaluated(engine(iris), REQUESTS[2:3])) == said(
+            {REQUESTS[2]: together[REQUESTS[2]]}
+        )
+
+    def test_the_score_is_that_of_a_keras_model_with_the_best_weights(self, iris: Dataset) -> None:
+        request = REQUESTS[-1]
+        (evaluation,) = evaluated(engine(iris), [request]).values()
+        trained = Trainer(iris, LOSS, BUDGET).fit(request.genome, request.seed)
+        network = build_network(request.genome, 4, 3)
+        network.set_weights(trained.weights)
+        classes = network.predict(iris.validation.x, verbose=0).argmax(axis=1)
+        assert evaluation.score == accuracy_score(iris.validation.y, classes)
+        assert evaluation.parameters == network.count_params()
+        assert evaluation.validation_loss == trained.validation_loss
+        assert len(evaluation.train_loss) == BUDGET.epochs
+        assert evaluation.seconds > 0
+
+    def test_no_requests_no_evaluations(self, iris: Dataset) -> None:
+        assert not evaluated(engine(iris, workers=2), [])
+
+
+class TestFailures:
+    def test_a_genome_too_large_for_the_memory_is_a_value(self, iris: Dataset) -> None:
+        requests = [Request(TOO_LARGE, 1), REQUESTS[0]]
+        evaluations = evaluated(engine(iris), requests)
+        lost = evaluations[requests[0]]
+        assert (lost.status, lost.score, lost.train_loss) == ("out_of_memory", None, ())
+        assert "GiB" in lost.reason
+        assert evaluations[REQUESTS[0]].ok
+
+    def test_a_training_that_diverges_is_a_value(self, iris: Dataset) -> None:
+        wild = replace(
+            GENOMES[0], optimizer="sgd", learning_rate=100.0, layers=(Layer(64, "relu"),) * 4
+        )
+        (lost,) = evaluated(engine(iris), [Request(wild, 1)]).values()
+        assert (lost.status, lost.score, lost.best_epoch) == ("diverged", None, 0)
+        assert f"in epoch {len(lost.validation_loss) + 1}" in lost.reason
+
+    @pytest.mark.parametrize(
+        ("error", "status"),
+        [(ValueError("bad\nshape"), "failed"), (MemoryError("no\nmore"), "out_of_memory")],
+    )
+    def test_an_error_in_a_training_is_a_value_on_one_line(
+        self, iris: Dataset, monkeypatch: pytest.MonkeyPatch, error: Exception, status: str
+    ) -> None:
+        fit = Trainer.fit
+
+        def fail(self: Trainer, genome: Genome, seed: int) -> Any:
+            if genome == GENOMES[1]:
+                raise error
+            return fit(self, genome, seed)
+
+        monkeypatch.setattr(Trainer, "fit", fail)
+        evaluations = evaluated(engine(iris))
+        lost = evaluations.pop(REQUESTS[1])
+        assert (lost.status, lost.score) == (status, None)
+        assert lost.reason == f"{type(error).__name__}: {' '.join(str(error).split())}"
+        assert all(e.ok for e in evaluations.values())
+
+
+def children_of(parent: int) -> list[int]:
+    """The worker processes of a process that are alive, by what the kernel says."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            state, own_parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            command = (folder / "cmdline").read_bytes()
+        except (OSError, ValueError):  # not a process, or just gone
+            continue
+        if int(own_parent) == parent and state != "Z" and b"LokyProcess" in command:
+            found.append(int(folder.name))
+    return found
+
+
+def wait_for(condition: Callable[[], object], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+class TestWorkers:
+    def test_one_that_is_killed_loses_no_other_training(self, iris: Dataset) -> None:
+        evaluating = engine(iris, workers=2, budget=LONG).evaluate(REQUESTS)
+        first = next(evaluating)
+        os.kill(children_of(os.getpid())[0], signal.SIGKILL)
+        evaluations = dict([first, *evaluating])
+        assert set(evaluations) == set(REQUESTS)
+        assert {e.status for e in evaluations.values()} == {"ok"}
+
+    def test_they_end_when_their_parent_is_killed(self) -> None:
+        """Also while they train, which would take minutes."""
+        code = (
+            "from test_engine import *\n"
+            "data = load_dataset(make_config({'data': 'iris'}))\n"
+            "requests = [Request(genome, seed) for genome in GENOMES for seed in range(100)]\n"
+            "list(engine(data, 2, LONG).evaluate(requests))\n"
+        )
+        paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+        parent = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            stderr=subprocess.DEVNULL,
+        )
+        workers: list[int] = []
+        try:
+            wait_for(lambda: len(children_of(parent.pid)) == 2 or parent.poll(), 60)
+            workers = children_of(parent.pid)
+            assert len(workers) == 2
+            wait_for(lambda: all(map(is_training, workers)), 60)
+            parent.kill()
+            parent.wait()
+            wait_for(lambda: not any(map(is_alive, workers)), 10)
+        finally:
+            parent.kill()
+            parent.wait()
+            for worker in filter(is_alive, workers):
+                os.kill(worker, signal.SIGKILL)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        text = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] != "Z"
+
+
+def is_training(process: int) -> bool:
+    """Whether a worker has loaded the backend and computes for some seconds already."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) / os.sysconf("SC_CLK_TCK") > 12  # seconds in user mode

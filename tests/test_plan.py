@@ -1,0 +1,163 @@
+"""Plans lose nothing, fit into the memory, and predict more for what takes longer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import genomes
+
+from evonet.evaluation import Budget, Request
+from evonet.genome import Genome, Layer
+from evonet.training.plan import Plan, Planned, Rows, make_plan
+
+GIB = 2**30
+ROWS = Rows(n_inputs=30, n_outputs=3, n_train=1000, n_validation=300)
+BUDGET = Budget(20, 5)
+SMALL = Genome((Layer(8, "relu"),), "matched_normal", "adam", 0.01, 32)
+
+#: Two batch sizes, so that many trainings share a program.
+GENOMES = st.builds(
+    lambda genome, size: replace(genome, batch_size=size),
+    genomes(max_units=3000),
+    st.sampled_from([16, 32]),
+)
+REQUESTS = st.lists(st.builds(Request, GENOMES, st.integers(0, 99)), max_size=40)
+ROW_COUNTS = st.integers(1, 1_000_000)
+PLANS = {
+    "requests": REQUESTS,
+    "rows": st.builds(Rows, st.integers(1, 3000), st.integers(1, 100), ROW_COUNTS, ROW_COUNTS),
+    "workers": st.integers(1, 64),
+    "memory": st.one_of(st.floats(0.1 * GIB, 64.0 * GIB), st.just(float("inf"))),
+}
+
+
+def one(genome: Genome = SMALL, rows: Rows = ROWS, budget: Budget = BUDGET) -> Planned:
+    """What is planned for one training."""
+    (planned,) = make_plan([Request(genome, 1)], rows, budget, 1).planned
+    return planned
+
+
+def data_bytes(rows: Rows) -> int:
+    """Float32 rows of whole blocks of 64 inputs, with their target and weight."""
+    return 4 * (rows.n_train + rows.n_validation) * (-(-rows.n_inputs // 64) * 64 + 2)
+
+
+class TestPlans:
+    @given(**PLANS)
+    def test_every_request_occurs_once(
+        self, requests: list[Request], rows: Rows, workers: int, memory: float
+    ) -> None:
+        plan = make_plan(requests, rows, BUDGET, workers, memory)
+        found = [t.request for t in (*plan.planned, *plan.too_large)]
+        assert Counter(found) == Counter(requests)
+        assert all(plan.portions)
+
+    @given(**PLANS)
+    def test_a_portion_has_one_program_and_in_each_the_longer_come_first(
+        self, requests: list[Request], rows: Rows, workers: int, memory: float
+    ) -> None:
+        plan = make_plan(requests, rows, BUDGET, workers, memory)
+        for portion in plan.portions:
+            assert len({(t.request.genome.batch_size, t.capacity) for t in portion}) == 1
+        for program, trainings in plan.programs.items():
+            assert all(t.program == program for t in trainings)
+            seconds = [t.seconds for t in trainings]
+            assert seconds == sorted(seconds, reverse=True)
+        assert sum(map(len, plan.programs.values())) == len(plan.planned)
+
+    @given(**PLANS)
+    def test_workers_are_what_was_asked_for_and_memory_and_portions_allow(
+        self, requests: list[Request], rows: Rows, workers: int, memory: float
+    ) -> None:
+        plan = make_plan(requests, rows, BUDGET, workers, memory)
+        assert 1 <= plan.workers <= workers
+        assert plan.workers <= max(1, len(plan.portions))
+        if not plan.planned:
+            return
+        each = data_bytes(rows) + max(t.bytes for t in plan.planned)
+        assert plan.workers * each <= plan.memory <= memory
+        if plan.workers < min(workers, len(plan.portions)):  # then one more would not fit
+            assert (plan.workers + 1) * (each + GIB) > plan.memory
+
+    @given(**PLANS)
+    def test_what_is_too_large_is_larger_than_all_that_fits(
+        self, requests: list[Request], rows: Rows, workers: int, memory: float
+    ) -> None:
+        plan = make_plan(requests, rows, BUDGET, workers, memory)
+        if plan.too_large and plan.planned:
+            largest = max(t.bytes for t in plan.planned)
+            assert min(t.bytes for t in plan.too_large) > largest
+
+    @given(**PLANS)
+    def test_equal_requests_have_equal_plans(
+        self, requests: list[Request], rows: Rows, workers: int, memory: float
+    ) -> None:
+        def planned() -> Plan:
+            return make_plan(list(requests), rows, BUDGET, workers, memory)
+
+        assert planned() == planned()
+
+    def test_without_memory_nothing_fits(self) -> None:
+        requests = [Request(SMALL, seed) for seed in range(3)]
+        plan = make_plan(requests, ROWS, BUDGET, 4, 0.1 * GIB)
+        assert (plan.portions, plan.workers) == ((), 1)
+        assert [t.request for t in plan.too_large] == requests
+
+    def test_a_large_training_is_refused_and_leaves_the_small_ones_alone(self) -> None:
+        large = replace(SMALL, layers=(Layer(65_536, "relu"),) * 2)
+        plan = make_plan([Request(large, 1), Request(SMALL, 1)], ROWS, BUDGET, 4, 8 * GIB)
+        assert [t.request.genome for t in plan.too_large] == [large]
+        assert [t.request.genome for t in plan.planned] == [SMALL]
+
+    def test_every_batch_size_has_a_program_and_widths_share_one(self) -> None:
+        several = [
+            replace(SMALL, batch_size=size, layers=(Layer(units, "relu"),) * depth)
+            for size in (16, 64)
+            for units in (8, 200)
+            for depth in (0, 1, 3)
+        ]
+        plan = make_plan([Request(g, 1) for g in several], ROWS, BUDGET, 2)
+        assert [size for size, _ in plan.programs] == [16, 64]
+
+    def test_no_worker_waits_for_one_long_portion(self) -> None:
+        plan = make_plan([Request(SMALL, seed) for seed in range(64)], ROWS, BUDGET, 4)
+        assert plan.workers == 4
+        total = sum(t.seconds for t in plan.planned)
+        for portion in plan.portions:
+            assert len(portion) == 1 or sum(t.seconds for t in portion) <= total / 12
+
+
+class TestPredictions:
+    @given(genomes(max_units=600), st.integers(1, 100), st.integers(1, 100))
+    def test_seconds_grow_with_epochs(self, genome: Genome, epochs: int, more: int) -> None:
+        short, long = (one(genome, budget=Budget(n, 5)) for n in (epochs, epochs + more))
+        assert long.seconds == pytest.approx(short.seconds * (epochs + more) / epochs)
+
+    @given(genomes(max_units=600), st.integers(1, 10**6), st.integers(1, 10**6))
+    def test_seconds_grow_with_rows(self, genome: Genome, n: int, more: int) -> None:
+        few, many = (one(genome, replace(ROWS, n_train=k)) for k in (n, n + more))
+        assert many.seconds > few.seconds
+        checked = one(genome, replace(ROWS, n_validation=ROWS.n_validation + more))
+        assert checked.seconds > one(genome).seconds
+
+    @given(genomes(max_depth=3, max_units=600))
+    def test_seconds_and_bytes_grow_with_tiles(self, genome: Genome) -> None:
+        deeper = replace(genome, layers=(*genome.layers, Layer(64, "relu")))
+        small, large = one(genome), one(deeper)
+        if large.tiles > small.tiles:  # a last layer without skip may hide a wide one
+            assert large.seconds > small.seconds
+        assert one(replace(genome, layers=(Layer(3000, "relu"),) * 3)).bytes > small.bytes
+
+    def test_bytes_hold_weights_gradients_moments_and_the_best(self) -> None:
+        wide = replace(SMALL, layers=(Layer(3968, "relu"),) * 2)  # fills its capacity
+        parameters = wide.parameter_count(ROWS.n_inputs, ROWS.n_outputs)
+        assert one(wide).bytes > 4 * 5 * parameters
+
+    def test_more_workers_need_less_time(self) -> None:
+        requests = [Request(SMALL, seed) for seed in range(64)]
+        one_core, two = (make_plan(requests, ROWS, BUDGET, n) for n in (1, 2))
+        assert two.seconds == pytest.approx(one_core.seconds / 2)
