@@ -210,7 +210,9 @@ class Session:
         config = self.config
         if config.engine == "keras":
             return CachedEvaluator(KerasEvaluator(*common), self.record, cache, self.protocol)
-        engine = FusedEvaluator(*common, config.workers, config.device, config.precision)
+        sizes = tuple(int(size) for size in self.space.genes["batch_size"].values)
+        how = config.workers, config.device, config.precision, sizes
+        engine = FusedEvaluator(*common, *how)
         return CachedEvaluator(engine, self.record, cache, self.protocol)
 
     def search(self) -> Search:

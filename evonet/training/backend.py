@@ -96,9 +96,21 @@ class Backend:
     def __init__(self, keras: Any) -> None:
         self.keras, self.ops = keras, keras.ops
 
-    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function as one compiled program; the first argument may be overwritten."""
+    def compiled(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """The function as one compiled program.
+
+        Args:
+            function: of tensors in nested named tuples; the first argument may be overwritten.
+            arguments: arrays of the shapes and types that it will be called with.
+        """
         raise NotImplementedError
+
+    def tensors(self, arrays: Any) -> Any:
+        """Nested named tuples of arrays as tensors on the device."""
+        if not isinstance(arrays, tuple):
+            return self.ops.convert_to_tensor(arrays)
+        parts = [self.tensors(part) for part in arrays]
+        return type(arrays)(*parts) if hasattr(arrays, "_fields") else tuple(parts)
 
     def vjp(self, function: Callable[..., Any], inputs: Sequence[Any], d: Any) -> tuple[Any, ...]:
         """The gradients by the inputs, given the gradient ``d`` by what the function returns."""
@@ -146,10 +158,15 @@ class Backend:
 class TensorFlow(Backend):
     """Keras on TensorFlow."""
 
-    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def compiled(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         import tensorflow as tf
 
-        return tf.function(function, jit_compile=True, autograph=False, reduce_retracing=False)
+        # Traced at once: the cache on disk knows programs by names that count what this process
+        # has traced before (see Trainer.prepare).
+        specs = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), arguments)
+        return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(
+            *specs
+        )
 
     def vjp(self, function: Callable[..., Any], inputs: Sequence[Any], d: Any) -> tuple[Any, ...]:
         import tensorflow as tf
@@ -183,7 +200,11 @@ class TensorFlow(Backend):
 class Jax(Backend):
     """Keras on JAX."""
 
-    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def compiled(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],  # noqa: ARG002 - JAX traces at the first call
+    ) -> Any:
         import jax
 
         return jax.jit(function, donate_argnums=0)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -35,6 +37,8 @@ class FusedEvaluator:
         workers: processes; None for as many as there are cores.
         device: "auto" for a GPU where there is one; "cpu" or "gpu".
         precision: "float32", or "bfloat16" for the factors of products.
+        batch_sizes: those that any request may have, as far as known: for them, workers find
+            programs that were compiled by an earlier process.
     """
 
     dataset: Dataset
@@ -44,6 +48,7 @@ class FusedEvaluator:
     workers: int | None = None
     device: str = "auto"
     precision: str = "float32"
+    batch_sizes: tuple[int, ...] = ()
 
     def plan(self, requests: Sequence[Request]) -> Plan:
         """How the requests would be trained."""
@@ -65,25 +70,27 @@ class FusedEvaluator:
         portions = [[t.request for t in portion] for portion in plan.portions]
         if self.workers == 1:
             for portion in portions:
-                yield from _train(self._job(1), portion)
+                yield from _train(self._job(1, plan), portion)
         else:
-            yield from self._in_processes(portions, plan.workers)
+            yield from self._in_processes(portions, plan)
 
     def _in_processes(
-        self, portions: list[list[Request]], workers: int
+        self, portions: list[list[Request]], plan: Plan
     ) -> Iterator[tuple[Request, Evaluation]]:
         """Train in worker processes; when one dies, go on with half as many.
 
         Of a portion whose only worker dies, every training is tried by itself; that which kills
         its worker again has failed.
         """
+        workers = plan.workers
         left = {request: portion for portion in portions for request in portion}
         while left:
             waiting = list({id(portion): portion for portion in left.values()}.values())
-            job = self._job(max(1, available_cores() // workers))
+            job = self._job(max(1, available_cores() // workers), plan)
             pool = Parallel(workers, backend="loky", return_as="generator_unordered")
+            finished = pool(delayed(_train)(job, portion) for portion in waiting)
             try:
-                for results in pool(delayed(_train)(job, portion) for portion in waiting):
+                for results in finished:
                     for request, evaluation in results:
                         del left[request]
                         yield request, evaluation
@@ -96,12 +103,23 @@ class FusedEvaluator:
                 elif workers == 1:
                     left = {request: [request] for request in left}
                 workers = max(1, workers // 2)
+            finally:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", UserWarning)  # of what is cancelled
+                    finished.close()
 
-    def _job(self, threads: int) -> _Job:
+    def _job(self, threads: int, plan: Plan) -> _Job:
         nothing = replace(self.dataset.test, x=self.dataset.test.x[:0], y=self.dataset.test.y[:0])
         dataset = replace(self.dataset, test=nothing)
         return _Job(
-            dataset, self.metric, self.loss, self.budget, threads, self.device, self.precision
+            dataset,
+            self.metric,
+            self.loss,
+            self.budget,
+            threads,
+            self.device,
+            self.precision,
+            self.batch_sizes or tuple(sorted({size for size, _ in plan.programs})),
         )
 
     def _failed(self, request: Request, status: Status, reason: str) -> Evaluation:
@@ -119,6 +137,7 @@ class _Job:
     threads: int
     device: str
     precision: str
+    batch_sizes: tuple[int, ...]
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -136,6 +155,8 @@ def _train(job: _Job, requests: Sequence[Request]) -> list[tuple[Request, Evalua
     if job.key not in _trainers:
         _trainers.clear()  # one data set at a time stays on the device
         _trainers[job.key] = Trainer(job.dataset, job.loss, job.budget, job.precision)
+        if parent_process() is not None:  # a worker, which has done nothing else so far
+            _trainers[job.key].prepare(job.batch_sizes)
     trainer = _trainers[job.key]
     return [(request, _evaluate(trainer, job, request)) for request in requests]
 
@@ -146,6 +167,7 @@ def _prepare(threads: int, device: str) -> None:
     limit_threads(threads)
     choose_device(device)
     if parent_process() is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
         threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
 
 

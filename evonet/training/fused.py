@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from evonet.genome.genes import NORMALISATIONS
@@ -202,10 +201,14 @@ class Program:
     backend: Backend
     shapes: Shapes
 
-    @cached_property
-    def run(self) -> Callable[[Course, Tables, Settings, Data], Course]:
-        """The compiled program: a training goes on by up to ``epochs_at_once`` epochs."""
-        return self.backend.compiled(self._train)
+    def compiled(
+        self, course: Course, tables: Tables, settings: Settings, data: Data
+    ) -> Callable[[Course, Tables, Settings, Data], Course]:
+        """The compiled program: a training goes on by up to ``epochs_at_once`` epochs.
+
+        Args: arrays of the shapes and types that it will be called with.
+        """
+        return self.backend.compiled(self._train, (course, tables, settings, data))
 
     # ---- a training ----
 
@@ -380,25 +383,29 @@ class Program:
     def _measured(self, work: _Work, tables: Tables, row: LayerRow, place: Array) -> _Work:
         """Mean and 1 / deviation over the units of a layer, where it is normalised by layers."""
         ops = self.backend.ops
-        is_layer = row.normalisation == NORMALISATIONS.index("layer")
-        n = ops.where(is_layer, row.n_blocks, 0)
-        share = self._rates(tables, place)[1]
-        none = ops.zeros((work.z.shape[0], 1))
+        none = ops.zeros((self.shapes.batch_size, 1))
 
-        def mean(i: Array, total: Array) -> Array:
-            z = self._columns(work.z, row.first_block + i, 1)
-            return total + ops.sum(z, axis=1, keepdims=True)  # padding is zero
+        def measure(_: Array, statistics: Array) -> Array:
+            share = self._rates(tables, place)[1]
 
-        mu = ops.fori_loop(0, n, mean, none) * share
+            def mean(i: Array, total: Array) -> Array:
+                z = self._columns(work.z, row.first_block + i, 1)
+                return total + ops.sum(z, axis=1, keepdims=True)  # padding is zero
 
-        def variance(i: Array, total: Array) -> Array:
-            z = self._columns(work.z, row.first_block + i, 1)
-            centred = (z - mu) * self._units(tables, row.first_block + i)
-            return total + ops.sum(centred * centred, axis=1, keepdims=True)
+            mu = ops.fori_loop(0, row.n_blocks, mean, none) * share
 
-        deviation = ops.rsqrt(ops.fori_loop(0, n, variance, none) * share + NORMALISATION_EPSILON)
-        both = ops.concatenate([mu, deviation], axis=1)[None]
-        return work._replace(statistics=ops.slice_update(work.statistics, (place, 0, 0), both))
+            def variance(i: Array, total: Array) -> Array:
+                z = self._columns(work.z, row.first_block + i, 1)
+                centred = (z - mu) * self._units(tables, row.first_block + i)
+                return total + ops.sum(centred * centred, axis=1, keepdims=True)
+
+            total = ops.fori_loop(0, row.n_blocks, variance, none)
+            deviation = ops.rsqrt(total * share + NORMALISATION_EPSILON)
+            both = ops.concatenate([mu, deviation], axis=1)[None]
+            return ops.slice_update(statistics, (place, 0, 0), both)
+
+        times = self._if(row.normalisation == NORMALISATIONS.index("layer"))
+        return work._replace(statistics=ops.fori_loop(0, times, measure, work.statistics))
 
     def _passed_on(
         self,
@@ -413,6 +420,7 @@ class Program:
         """``h`` of one layer: normalisation, activation, dropout."""
         ops = self.backend.ops
         statistics = self._statistics(work, place)
+        moving = self._moved(moving, work.z, row, batch)
         activations = [self.backend.activation(name) for name in FUNCTIONS]
         normalisers = [self._normaliser(name, batch) for name in (*NORMALISATIONS, "kept")]
         at_rest = row.normalisation == NORMALISATIONS.index("batch")
@@ -421,7 +429,7 @@ class Program:
         rate = ops.where(batch.learning, self._rates(tables, place)[0], 0.0)
 
         def block(i: Array, state: Any) -> Any:
-            h, d, moving = state
+            h, d = state
             own = row.first_block + i
             z = self._columns(work.z, own, 1)
             inputs = (z, *self._scale_and_offset(weights, own), statistics, moving, own)
@@ -429,11 +437,9 @@ class Program:
             out = ops.switch(row.activation, activations, y) * self._units(tables, own)
             out = self._dropped(out, rate, batch.key, own)
             d = self._put_columns(d, own, ops.zeros_like(out))
-            moving = self._moved(moving, own, row, z, batch)
-            return self._put_columns(h, own, out), d, moving
+            return self._put_columns(h, own, out), d
 
-        state = (work.h, work.d, moving)
-        h, d, moving = ops.fori_loop(0, row.n_blocks, block, state)
+        h, d = ops.fori_loop(0, row.n_blocks, block, (work.h, work.d))
         return work._replace(h=h, d=d), moving
 
     # ---- backward ----
@@ -491,46 +497,46 @@ class Program:
             d, d_scale, d_offset, d_block = ops.switch(
                 row.normalisation, [backwards(f) for f in normalisers], d, *inputs
             )
-            for which, gradient in ((1, d_scale), (2, d_offset)):
+            for which, gradient in ((0, ops.sum(d, axis=0)), (1, d_scale), (2, d_offset)):
                 vectors = self._put_vector(vectors, which, own, gradient)
             return self._put_columns(dz, own, d), vectors, d_statistics + d_block
 
         state = (work.dz, work.vectors, ops.zeros_like(statistics))
         dz, vectors, d_statistics = ops.fori_loop(0, row.n_blocks, block, state)
-        dz = self._through_statistics(dz, work.z, tables, row, place, statistics, d_statistics)
-
-        def bias(i: Array, vectors: Array) -> Array:
-            own = row.first_block + i
-            return self._put_vector(vectors, 0, own, ops.sum(self._columns(dz, own, 1), axis=0))
-
-        vectors = ops.fori_loop(0, row.n_blocks, bias, vectors)
+        dz, vectors = self._through_statistics(
+            dz, vectors, work.z, tables, row, place, statistics, d_statistics
+        )
         return work._replace(dz=dz, vectors=vectors)
 
     def _through_statistics(
         self,
         dz: Array,
+        vectors: Array,
         z: Array,
         tables: Tables,
         row: LayerRow,
         place: Array,
         statistics: Array,
         d_statistics: Array,
-    ) -> Array:
-        """Add the gradient of z by way of a layer's mean and 1 / deviation."""
+    ) -> tuple[Array, Array]:
+        """Add the gradient of z by way of a layer's mean and 1 / deviation; the biases' too."""
         ops = self.backend.ops
-        share = self._rates(tables, place)[1]
-        mu, deviation = statistics[:, :1], statistics[:, 1:]
-        d_mu, d_deviation = d_statistics[:, :1], d_statistics[:, 1:]
 
-        def block(i: Array, dz: Array) -> Array:
+        def block(i: Array, state: Any) -> Any:
+            dz, vectors = state
             own = row.first_block + i
+            share = self._rates(tables, place)[1]
+            mu, deviation = statistics[:, :1], statistics[:, 1:]
+            d_mu, d_deviation = d_statistics[:, :1], d_statistics[:, 1:]
             centred = self._columns(z, own, 1) - mu
             by_deviation = -d_deviation * deviation**3 * centred  # of rsqrt(mean((z - mu)^2) + e)
             added = (d_mu + by_deviation) * share * self._units(tables, own)
-            return self._put_columns(dz, own, self._columns(dz, own, 1) + added)
+            dz = self._put_columns(dz, own, self._columns(dz, own, 1) + added)
+            bias = ops.sum(self._columns(dz, own, 1), axis=0)
+            return dz, self._put_vector(vectors, 0, own, bias)
 
-        is_layer = row.normalisation == NORMALISATIONS.index("layer")
-        return ops.fori_loop(0, ops.where(is_layer, row.n_blocks, 0), block, dz)
+        times = self._if(row.normalisation == NORMALISATIONS.index("layer"))
+        return ops.fori_loop(0, times * row.n_blocks, block, (dz, vectors))
 
     def _pulled(self, weights: Weights, work: _Work, tables: Tables, row: LayerRow) -> _Work:
         """The gradients of a layer's kernel, and what it adds to those of the blocks it reads."""
@@ -643,19 +649,19 @@ class Program:
         centred = (z - mean) * batch.valid
         return mean, ops.sum(centred * centred, axis=0, keepdims=True) / batch.n
 
-    def _moved(self, moving: Array, own: Array, row: LayerRow, z: Array, batch: _Batch) -> Array:
+    def _moved(self, moving: Array, z: Array, row: LayerRow, batch: _Batch) -> Array:
         """The moving means and variances after a step."""
         ops = self.backend.ops
-        kept = self._moving(moving, own)
 
-        def by_batch() -> Array:
-            now = ops.concatenate(self._batch_statistics(z, batch), axis=0)
-            return BATCH_MOMENTUM * kept + (1 - BATCH_MOMENTUM) * now
+        def block(i: Array, moving: Array) -> Array:
+            own = row.first_block + i
+            now = ops.concatenate(self._batch_statistics(self._columns(z, own, 1), batch), axis=0)
+            value = BATCH_MOMENTUM * self._moving(moving, own) + (1 - BATCH_MOMENTUM) * now
+            return _put(ops, moving, own - self._n_input_blocks, ops.reshape(value, (2, 1, TILE)))
 
         is_batch = row.normalisation == NORMALISATIONS.index("batch")
-        is_batch = ops.logical_and(is_batch, batch.learning)
-        value = ops.cond(is_batch, by_batch, lambda: kept)
-        return _put(ops, moving, own - self._n_input_blocks, ops.reshape(value, (2, 1, TILE)))
+        moves = self._if(ops.logical_and(is_batch, batch.learning))
+        return ops.fori_loop(0, moves * row.n_blocks, block, moving)
 
     def _dropped(self, h: Array, rate: Array, key: Array, own: Array) -> Array:
         """Dropout of one block; the same numbers come for the same key."""
@@ -712,6 +718,13 @@ class Program:
         n_wide = n_blocks // PANEL
         state = ops.fori_loop(0, n_wide, lambda i, s: piece(i * PANEL, PANEL, s), state)
         return ops.fori_loop(n_wide * PANEL, n_blocks, lambda i, s: piece(i, 1, s), state)
+
+    def _if(self, condition: Array) -> Array:
+        """1 or 0: times that a loop runs whose body is to run only under a condition.
+
+        A conditional would copy the buffers that its branches update; a loop does not.
+        """
+        return self.backend.ops.where(condition, 1, 0)
 
     def _row(self, tables: Tables, place: Array) -> LayerRow:
         n = len(LayerRow._fields)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 
@@ -19,6 +20,10 @@ from evonet.training.tiles import TILE, Layout, Tables, Weights, blocks_of
 
 #: Most rows that one call trains on, so that it ends in reasonable time.
 _ROWS_PER_CALL = 4_000_000
+
+
+#: The programs of this process.
+_programs: dict[Shapes, Callable[[Course, Tables, Settings, Data], Course]] = {}
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,17 @@ class Trainer:
     budget: Budget
     precision: str = "float32"
 
+    def prepare(self, batch_sizes: Sequence[int]) -> None:
+        """Make the programs for these batch sizes ready, before anything else is done.
+
+        In a fixed order, and first of all: only then does TensorFlow give its programs the names
+        under which an earlier process has left them on disk.
+        """
+        for size in sorted(batch_sizes):
+            linear = Genome((), "he_normal", "sgd", 0.1, size)
+            layout = Layout(linear, self.dataset.n_inputs, self.dataset.target.n_outputs)
+            self._program(layout)
+
     def fit(self, genome: Genome, seed: int) -> Trained:
         """Train the network of a genome with early stopping on the validation loss.
 
@@ -76,21 +92,20 @@ class Trainer:
             seed: decides initial weights, order of the rows, dropout and noise.
         """
         layout = Layout(genome, self.dataset.n_inputs, self.dataset.target.n_outputs)
-        shapes = self.shapes(layout)
-        program = _program(self._backend, shapes)
-        ops = self._backend.ops
-        tables = Tables(*map(ops.convert_to_tensor, layout.tables()))
-        course = self._start(layout, shapes, seed)
+        shapes, program = self.shapes(layout), self._program(layout)
+        backend = self._backend
+        tables = backend.tensors(layout.tables())
+        course = backend.tensors(self._start(layout, shapes, seed))
         rows = coefficients(genome, shapes.n_steps * self.budget.epochs)
         losses: list[np.ndarray] = []
         done, running = 0, True
         while running and done < self.budget.epochs:
-            settings = self._settings(genome, shapes, seed, done, rows)
-            course = program.run(course, tables, settings, self._data)
+            settings = backend.tensors(self._settings(genome, shapes, seed, done, rows))
+            course = program(course, tables, settings, self._data)
             before, done, running = done, int(course.epoch), bool(course.running)
-            losses.append(ops.convert_to_numpy(course.losses)[:, : done - before])
+            losses.append(backend.ops.convert_to_numpy(course.losses)[:, : done - before])
         train_loss, validation_loss = np.concatenate(losses, axis=1).tolist()
-        outputs = ops.convert_to_numpy(course.best_outputs).reshape(-1, shapes.n_outputs)
+        outputs = backend.ops.convert_to_numpy(course.best_outputs).reshape(-1, shapes.n_outputs)
         return Trained(
             tuple(train_loss),
             tuple(validation_loss),
@@ -99,6 +114,20 @@ class Trainer:
             layout,
             course.best,
         )
+
+    def _program(self, layout: Layout) -> Callable[[Course, Tables, Settings, Data], Course]:
+        """The compiled program for a network, made on the first call."""
+        shapes = self.shapes(layout)
+        if shapes not in _programs:
+            genome = layout.genome
+            rows = coefficients(genome, shapes.n_steps * self.budget.epochs)
+            _programs[shapes] = Program(self._backend, shapes).compiled(
+                self._start(layout, shapes, 0),
+                layout.tables(),
+                self._settings(genome, shapes, 0, 0, rows),
+                self._rows,
+            )
+        return _programs[shapes]
 
     def shapes(self, layout: Layout) -> Shapes:
         """What is compiled for a network."""
@@ -121,7 +150,12 @@ class Trainer:
 
     @cached_property
     def _data(self) -> Data:
-        """The rows on the device, padded to whole blocks of inputs."""
+        """The rows on the device."""
+        return self._backend.tensors(self._rows)
+
+    @cached_property
+    def _rows(self) -> Data:
+        """The rows, padded to whole blocks of inputs."""
         parts = (self.dataset.train, self.dataset.validation)
         n, n_inputs = sum(map(len, parts)), self.dataset.n_inputs
         x = np.zeros((n, blocks_of(n_inputs) * TILE), np.float32)
@@ -129,36 +163,36 @@ class Trainer:
         y = np.concatenate([part.y for part in parts]).astype(np.float32)
         weights = [np.ones(len(p)) if p.weight is None else p.weight for p in parts]
         weight = np.concatenate(weights).astype(np.float32)
-        return Data(*map(self._backend.ops.convert_to_tensor, (x, y, weight)))
+        return Data(x, y, weight)
 
     def _start(self, layout: Layout, shapes: Shapes, seed: int) -> Course:
-        """A training before its first epoch."""
-        ops = self._backend.ops
+        """A training before its first epoch, as arrays."""
         drawn = initial_weights(
             stream(seed, "weights"), layout.genome, layout.n_inputs, layout.n_outputs
         )
         packed = layout.pack(drawn)
         first_v = FIRST_V.get(layout.genome.optimizer, 0.0)
         outputs = (shapes.n_validation_steps, shapes.batch_size, shapes.n_outputs)
+        learned = packed.tiles, packed.vectors
         return Course(
-            weights=Weights(*map(ops.convert_to_tensor, packed)),
-            m=(ops.zeros(packed.tiles.shape), ops.zeros(packed.vectors.shape)),
-            v=tuple(ops.full(part.shape, first_v) for part in (packed.tiles, packed.vectors)),
-            best=Weights(*(ops.zeros(part.shape) for part in packed)),
-            best_outputs=ops.zeros(outputs),
-            best_loss=ops.convert_to_tensor(np.float32(np.inf)),
-            best_epoch=ops.convert_to_tensor(np.int32(0)),
-            epoch=ops.convert_to_tensor(np.int32(0)),
-            waited=ops.convert_to_tensor(np.int32(0)),
-            running=ops.convert_to_tensor(np.bool_(True)),
-            losses=ops.zeros((2, shapes.epochs_at_once)),
+            weights=packed,
+            m=(np.zeros_like(learned[0]), np.zeros_like(learned[1])),
+            v=(np.full_like(learned[0], first_v), np.full_like(learned[1], first_v)),
+            best=Weights(*map(np.zeros_like, packed)),
+            best_outputs=np.zeros(outputs, np.float32),
+            best_loss=np.float32(np.inf),
+            best_epoch=np.int32(0),
+            epoch=np.int32(0),
+            waited=np.int32(0),
+            running=np.bool_(True),
+            losses=np.zeros((2, shapes.epochs_at_once), np.float32),
         )
 
     def _settings(
         self, genome: Genome, shapes: Shapes, seed: int, first_epoch: int, rows: np.ndarray
     ) -> Settings:
         """What the next call needs to know besides the network."""
-        ops, n = self._backend.ops, shapes.epochs_at_once
+        n = shapes.epochs_at_once
         n_steps = shapes.n_steps + shapes.n_validation_steps
         order = np.zeros((n, n_steps * shapes.batch_size), np.int32)
         first_validated = shapes.n_steps * shapes.batch_size
@@ -171,7 +205,7 @@ class Trainer:
         part = rows[first_epoch * shapes.n_steps :][: len(own)]
         own[: len(part)] = part
         numbers = (genome.label_smoothing, genome.input_noise, genome.clip_norm)
-        arrays = (
+        return Settings(
             order,
             own,
             np.int32(seed),
@@ -179,14 +213,8 @@ class Trainer:
             np.int32(n_epochs),
             np.int32(self.budget.patience_epochs),
         )
-        return Settings(*map(ops.convert_to_tensor, arrays))
 
 
 def row_order(seed: int, epoch: int, n: int) -> np.ndarray:
     """The order in which an epoch, from 0, visits ``n`` rows: ``(n,)`` int."""
     return stream(seed, "order", epoch).permutation(n)
-
-
-@cache
-def _program(backend: Backend, shapes: Shapes) -> Program:
-    return Program(backend, shapes)
