@@ -86,8 +86,15 @@ class FusedEvaluator:
         left = {request: portion for portion in portions for request in portion}
         while left:
             waiting = list({id(portion): portion for portion in left.values()}.values())
-            job = self._job(max(1, available_cores() // workers), plan)
-            pool = Parallel(workers, backend="loky", return_as="generator_unordered")
+            job = self._job(self._threads, plan)
+            # Asked for one worker, joblib trains in this process; two of which one is idle do not.
+            pool = Parallel(
+                max(2, workers),
+                backend="loky",
+                return_as="generator_unordered",
+                batch_size=1,
+                pre_dispatch=1 if workers == 1 else "2*n_jobs",
+            )
             finished = pool(delayed(_train)(job, portion) for portion in waiting)
             try:
                 for results in finished:
@@ -107,6 +114,11 @@ class FusedEvaluator:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", UserWarning)  # of what is cancelled
                     finished.close()
+
+    @property
+    def _threads(self) -> int:
+        """Threads of a worker: the same all through a run, since sums depend on them."""
+        return max(1, available_cores() // (self.workers or available_cores()))
 
     def _job(self, threads: int, plan: Plan) -> _Job:
         nothing = replace(self.dataset.test, x=self.dataset.test.x[:0], y=self.dataset.test.y[:0])
