@@ -29,7 +29,7 @@ from evonet.training.tiles import TILE, Layout
 from evonet.training.trainer import Trainer
 
 _SHAPES = [(64,), (64, 64), (64,) * 6, (128, 128, 128), (256, 256, 256), (512, 512), (16, 24)]
-_BATCH_SIZES = (16, 64, 256)
+_BATCH_SIZES = (16, 32, 128)
 _EPOCHS, _REPEATS = 12, 3
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from strategies import examples, genomes, raises_at_most
 
 from evonet.errors import GenomeError
-from evonet.genome import Genome
-from evonet.genome.files import FORMAT, read_genomes, write_genomes
+from evonet.genome import Genome, SearchSpace
+from evonet.genome.files import FORMAT, read_genomes, starters, write_genomes
 
 GENOME: dict[str, Any] = {
     "layers": [{"units": 8, "activation": "relu"}],
@@ -167,3 +167,9 @@ def test_any_content_gives_genomes_or_an_error_of_evonet(
         found = read_genomes(path)
         assert found
         assert all(Genome.from_dict(genome.to_dict()) == genome for genome in found)
+
+
+def test_every_starter_is_in_the_default_space() -> None:
+    # Or it would be left out of first generations without a word.
+    assert len(starters()) == 4
+    assert all(SearchSpace.default().admits(genome) for genome in starters())
