@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -172,6 +173,8 @@ def _compare(title: str, ways: Sequence[Way], count: int) -> Table:
             continue
         try:
             done.append(_measured(way, run_job(way.job, way.arguments, way.environment)))
+            said = f"  {way.name}: {way.trained} trained, process {done[-1].seconds:.0f} s"
+            print(said, file=sys.stderr, flush=True)
         except JobError as error:
             notes.append(f"{way.name}: {error}")
     rates = {m.way.name: per_minute(m.seconds, m.loop_seconds, m.way.trained, count) for m in done}
