@@ -46,8 +46,8 @@ class Sizes:
 
 FULL = Sizes(
     digits=200,
-    digits_keras=40,
-    digits_keras_tuner=40,
+    digits_keras=16,
+    digits_keras_tuner=12,
     digits_budget=(20, 5),
     fashion=40,
     fashion_keras=40,
