@@ -3,8 +3,8 @@
 Run ``python scripts/profile_training.py`` on an idle machine (``KERAS_BACKEND=jax`` for JAX). It
 trains networks of several shapes on random rows, one epoch apart from what a call costs once, and
 prints for each: microseconds a step, the share of the best float32 product of this machine, and
-how much of the step the planner's model (``evonet/training/plan.py``) predicts. The last lines are
-the constants of that model, fitted by non-negative least squares to the times measured here.
+the share of padding. The last lines are the constants of the planner's model
+(``evonet/training/plan.py``), fitted by non-negative least squares to the times measured here.
 
 The profile behind the design: a program for one shape alone (whole matrices, no tables) ran 1.2
 to 2.5 times as fast as this one, and took 1 to 2 s to compile for each of the some 200 shapes in

@@ -11,23 +11,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import parent_process
-from typing import Any
 
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from evonet.data.dataset import Dataset
-from evonet.evaluation import Budget, Evaluation, Request, Status
+from evonet.evaluation import Budget, Evaluation, Request
 from evonet.metrics import Metric, score
-from evonet.training.backend import choose_device, limit_threads, load_backend
-from evonet.training.evaluator import evaluation_of
+from evonet.training.backend import choose_device, limit_threads
+from evonet.training.evaluator import Outcome, evaluation_of, tried
 from evonet.training.plan import Plan, Rows, available_cores, make_plan, memory_bytes
-from evonet.training.trainer import Trained, Trainer
+from evonet.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class FusedEvaluator:
-    """Trains many networks at the same time: one process per core, or one for a GPU.
+    """Trains many networks at the same time, one in each worker process.
 
     Attributes:
         dataset: what to train and validate on.
@@ -66,7 +65,7 @@ class FusedEvaluator:
         plan = self.plan(requests)
         for training in plan.too_large:
             needed = f"its training needs about {training.bytes / 2**30:.1f} GiB"
-            yield training.request, self._failed(training.request, "out_of_memory", needed)
+            yield training.request, self._out_of_memory(training.request, needed)
         portions = [[t.request for t in portion] for portion in plan.portions]
         if self.workers == 1:
             for portion in portions:
@@ -106,7 +105,7 @@ class FusedEvaluator:
                     request = next(iter(left))
                     del left[request]
                     reason = f"its process died: {' '.join(str(error).split())[:200]}"
-                    yield request, self._failed(request, "out_of_memory", reason)
+                    yield request, self._out_of_memory(request, reason)
                 elif workers == 1:
                     left = {request: [request] for request in left}
                 workers = max(1, workers // 2)
@@ -134,8 +133,8 @@ class FusedEvaluator:
             self.batch_sizes or tuple(sorted({size for size, _ in plan.programs})),
         )
 
-    def _failed(self, request: Request, status: Status, reason: str) -> Evaluation:
-        return evaluation_of(request, self.dataset, status, reason)
+    def _out_of_memory(self, request: Request, reason: str) -> Evaluation:
+        return evaluation_of(request, self.dataset, Outcome("out_of_memory", reason))
 
 
 @dataclass(frozen=True)
@@ -193,23 +192,9 @@ def _follow(parent: int) -> None:
 def _evaluate(trainer: Trainer, job: _Job, request: Request) -> Evaluation:
     """Train one network; whatever goes wrong is an evaluation too."""
     started = time.perf_counter()
-
-    def done(status: Status, reason: str = "", **rest: Any) -> Evaluation:
-        seconds = time.perf_counter() - started
-        return evaluation_of(request, job.dataset, status, reason, seconds=seconds, **rest)
-
-    try:
-        trained: Trained = trainer.fit(request.genome, request.seed)
-        if trained.diverged:
-            reason = f"a loss was not finite in epoch {len(trained.train_loss)}"
-            return done("diverged", reason, curves=trained)
-        target = job.dataset.target
-        value = score(
-            job.metric, target, job.dataset.validation.y, target.predictions(trained.outputs)
-        )
-    except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-        return done("out_of_memory" if load_backend().out_of_memory(error) else "failed", reason)
-    if value is None:
-        return done("diverged", "a prediction was not finite", curves=trained)
-    return done("ok", curves=trained, score=value)
+    target, truth = job.dataset.target, job.dataset.validation.y
+    outcome = tried(
+        lambda: trainer.fit(request.genome, request.seed),
+        lambda trained: score(job.metric, target, truth, target.predictions(trained.outputs)),
+    )
+    return evaluation_of(request, job.dataset, outcome, time.perf_counter() - started)

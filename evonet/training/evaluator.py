@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -56,60 +56,7 @@ class KerasEvaluator:
                 request.genome, self.dataset, self.metric, self.loss, self.budget, request.seed
             )
             seconds = time.perf_counter() - started
-            yield (
-                request,
-                evaluation_of(
-                    request,
-                    self.dataset,
-                    outcome.status,
-                    outcome.reason,
-                    outcome.fitted,
-                    outcome.score,
-                    seconds,
-                ),
-            )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an attempt to train a network ended.
-
-    Attributes:
-        status: "ok", or how it failed.
-        reason: one line that says why it failed; empty when it did not.
-        fitted: the network and its learning curves, if there is one.
-        score: the metric on the validation part; None if it failed.
-    """
-
-    status: Status
-    reason: str = ""
-    fitted: Fitted | None = None
-    score: float | None = None
-
-
-def attempt(
-    genome: Genome, dataset: Dataset, metric: Metric, loss: str, budget: Budget, seed: int
-) -> Outcome:
-    """Train a network and score it on the validation part; whatever goes wrong is an outcome.
-
-    Args: as ``fit_network``, and the metric of the score.
-    """
-    parameters = dataset.parameter_count(genome)
-    needed = parameters * _BYTES_PER_PARAMETER
-    if needed > memory_bytes():
-        reason = f"{parameters} parameters need about {needed / 2**30:.1f} GiB to train"
-        return Outcome("out_of_memory", reason)
-    try:
-        fitted = fit_network(genome, dataset, loss, budget, seed)
-        if fitted.diverged:
-            reason = f"a loss was not finite in epoch {len(fitted.train_loss)}"
-            return Outcome("diverged", reason, fitted)
-        value = network_score(fitted.network, dataset, metric, dataset.validation)
-    except Exception as error:
-        return _failure(error)
-    if value is None:
-        return Outcome("diverged", "a prediction was not finite", fitted)
-    return Outcome("ok", "", fitted, value)
+            yield request, evaluation_of(request, self.dataset, outcome, seconds)
 
 
 class Curves(Protocol):
@@ -130,34 +77,83 @@ class Curves(Protocol):
         """The epoch of the lowest validation loss, from 1."""
         ...
 
+    @property
+    def diverged(self) -> bool:
+        """Whether any loss was NaN or infinite."""
+        ...
 
-def evaluation_of(
-    request: Request,
-    dataset: Dataset,
-    status: Status,
-    reason: str = "",
-    curves: Curves | None = None,
-    score: float | None = None,
-    seconds: float = 0.0,
-) -> Evaluation:
-    """The evaluation of a training.
+
+T = TypeVar("T", bound=Curves)
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """How an attempt to train a network ended.
+
+    Attributes:
+        status: "ok", or how it failed.
+        reason: one line that says why it failed; empty when it did not.
+        fitted: the network and its learning curves, if there is one.
+        score: the metric on the validation part; None if it failed.
+    """
+
+    status: Status
+    reason: str = ""
+    fitted: T | None = None
+    score: float | None = None
+
+
+def attempt(
+    genome: Genome, dataset: Dataset, metric: Metric, loss: str, budget: Budget, seed: int
+) -> Outcome[Fitted]:
+    """Train a network and score it on the validation part; whatever goes wrong is an outcome.
+
+    Args: as ``fit_network``, and the metric of the score.
+    """
+    parameters = dataset.parameter_count(genome)
+    needed = parameters * _BYTES_PER_PARAMETER
+    if needed > memory_bytes():
+        reason = f"{parameters} parameters need about {needed / 2**30:.1f} GiB to train"
+        return Outcome("out_of_memory", reason)
+    return tried(
+        lambda: fit_network(genome, dataset, loss, budget, seed),
+        lambda fitted: network_score(fitted.network, dataset, metric, dataset.validation),
+    )
+
+
+def tried(fit: Callable[[], T], score_of: Callable[[T], float | None]) -> Outcome[T]:
+    """Train and score; whatever goes wrong is an outcome.
 
     Args:
-        request: what was asked for.
-        dataset: what it was trained on.
-        status: how it ended.
-        reason: why it failed, in one line.
-        curves: its learning curves, if it came so far.
-        score: the metric on the validation part; None if it failed.
-        seconds: wall-clock time.
+        fit: the training.
+        score_of: the metric of what it gives; None where a prediction is not finite.
     """
+    try:
+        fitted = fit()
+        if fitted.diverged:
+            reason = f"a loss was not finite in epoch {len(fitted.train_loss)}"
+            return Outcome("diverged", reason, fitted)
+        value = score_of(fitted)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+        return Outcome("out_of_memory" if load_backend().out_of_memory(error) else "failed", reason)
+    if value is None:
+        return Outcome("diverged", "a prediction was not finite", fitted)
+    return Outcome("ok", "", fitted, value)
+
+
+def evaluation_of(
+    request: Request, dataset: Dataset, outcome: Outcome[Any], seconds: float = 0.0
+) -> Evaluation:
+    """What is kept of the outcome of a request, and the wall-clock seconds it took."""
+    curves: Curves | None = outcome.fitted
     return Evaluation(
         genome_key=request.genome.key,
         seed=request.seed,
-        status=status,
-        reason=reason,
-        score=score,
-        best_epoch=curves.best_epoch if curves and status == "ok" else 0,
+        status=outcome.status,
+        reason=outcome.reason,
+        score=outcome.score,
+        best_epoch=curves.best_epoch if curves and outcome.status == "ok" else 0,
         train_loss=_finite(curves.train_loss) if curves else (),
         validation_loss=_finite(curves.validation_loss) if curves else (),
         parameters=dataset.parameter_count(request.genome),
@@ -213,12 +209,6 @@ class CachedEvaluator:
     def key(self, request: Request) -> str:
         """What the request's evaluation is kept under."""
         return score_key(request, self.protocol)
-
-
-def _failure(error: Exception) -> Outcome:
-    """What an exception out of a training means, in one line."""
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-    return Outcome("out_of_memory" if load_backend().out_of_memory(error) else "failed", reason)
 
 
 def _finite(losses: tuple[float, ...]) -> tuple[float, ...]:

@@ -24,6 +24,7 @@ from evonet.training.keras_model import (
     BATCH_MOMENTUM,
     NORMALISATION_EPSILON,
 )
+from evonet.training.optimizers import COEFFICIENTS
 from evonet.training.tiles import (
     FUNCTIONS,
     PANEL,
@@ -100,7 +101,7 @@ class Settings(NamedTuple):
     Attributes:
         order: ``(epochs_at_once, (n_steps + n_validation_steps) * batch_size)`` int32, the rows of
             each step, those of validation last; the last step of each is filled with any rows.
-        coefficients: ``(epochs_at_once * n_steps, 10)`` float32, as in ``optimizers.py``.
+        coefficients: ``(epochs_at_once * n_steps, len(COEFFICIENTS))`` float32, see optimizers.py.
         seed: scalar int32, of dropout and noise.
         numbers: ``(3,)`` float32: label smoothing, input noise, clipping norm.
         n_epochs: scalar int32, epochs to run in this call.
@@ -289,7 +290,7 @@ class Program:
             Weights, m, v, buffers, outputs for the validation part, and the mean losses of
             training and validation ``(2,)``.
         """
-        ops, shapes = self.backend.ops, self.shapes
+        ops, shapes, n_coefficients = self.backend.ops, self.shapes, len(COEFFICIENTS)
 
         def step(i: Array, state: Any) -> Any:
             weights, m, v, work, outputs, losses = state
@@ -304,8 +305,8 @@ class Program:
             losses = losses + ops.where(ops.stack([batch.learning, i >= shapes.n_steps]), loss, 0.0)
             work = self._backward(weights, work, tables, batch, d)
             done = place * shapes.n_steps + ops.minimum(i, shapes.n_steps - 1)
-            row = self.backend.slice(settings.coefficients, (done, 0), (1, 10))
-            c = [row[0, k] for k in range(10)]
+            row = self.backend.slice(settings.coefficients, (done, 0), (1, n_coefficients))
+            c = [row[0, k] for k in range(n_coefficients)]
             n_tiles, n_blocks = (ops.where(batch.learning, tables.sizes[k], 0) for k in (1, 2))
             scale = self._clip(work, n_tiles, n_blocks, settings.numbers[2])
             tiles = self._updated(n_tiles, c, scale, (weights.tiles, m[0], v[0]), work.tiles)

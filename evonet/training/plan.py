@@ -19,7 +19,8 @@ from evonet.evaluation import Budget, Request
 from evonet.training.tiles import TILE, Capacity, Layout, blocks_of
 
 #: Seconds of one core: per multiply-add of a product, per tile and step, and per block and step.
-#: Fitted by scripts/profile_training.py on 2 cores of an AMD EPYC at 105 GFLOP/s each.
+#: By hand, from a few steps on an AMD EPYC at 105 GFLOP/s a core; scripts/profile_training.py fits
+#: them to the machine it runs on.
 _PER_PRODUCT, _PER_TILE, _PER_BLOCK, _PER_STEP = 5e-11, 6e-6, 12e-6, 25e-6
 #: Seconds to compile a program, and to load one from disk.
 COMPILE_SECONDS, LOAD_SECONDS = 8.0, 3.0

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bench.arithmetic import mean_interval, rank_correlation
-from bench.engines import has_fused_engine
 from bench.machine import cores
 from bench.processes import JobError, run_job
 from bench.settings import Settings, random_genomes, requests
@@ -46,7 +45,7 @@ def agreement(settings: Settings) -> Table:
     raw = {}
     for name, data in sets.items():
         try:
-            scores = _keras(settings, data) | (_fused(settings, data) if has_fused_engine() else {})
+            scores = _keras(settings, data) | _fused(settings, data)
         except JobError as error:
             notes.append(f"{name}: {error}")
             continue
@@ -58,8 +57,6 @@ def agreement(settings: Settings) -> Table:
         ]
         if len(scores["keras, other seeds"]) < sizes.agreement:
             notes.append(f"{name}: serial Keras was stopped by --keras-minutes; run it again.")
-    if not has_fused_engine():
-        notes.append("fused: skipped, this evonet has no fused engine")
     return Table(title, _COLUMNS, tuple(rows), tuple(notes), raw)
 
 

@@ -12,7 +12,6 @@ from statistics import median
 from typing import Any
 
 from bench.arithmetic import per_minute
-from bench.engines import has_fused_engine
 from bench.processes import Finished, JobError, run_job
 from bench.settings import SEED, Settings, random_genomes, requests
 from bench.table import Cell, Table
@@ -158,8 +157,6 @@ def _engine(
     absent: str | None = None,
 ) -> Way:
     """Training some genomes with one of evonet's engines."""
-    if absent is None and engine == "fused" and not has_fused_engine():
-        absent = "skipped: this evonet has no fused engine"
     point = {"engine": engine, "data": data, "requests": requests(genomes), "budget": budget}
     return Way(name, "train", {"points": [point]}, len(genomes), environment or {}, absent)
 

@@ -8,8 +8,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +18,21 @@ from evonet.data.dataset import Dataset
 from evonet.evaluation import Budget, Evaluation, Request, protocol_key, score_key
 from evonet.genome import Genome
 from evonet.metrics import choose_metric
-from evonet.training.evaluator import Evaluator
+from evonet.training.backend import load_backend
+from evonet.training.engine import FusedEvaluator
+from evonet.training.evaluator import Evaluator, KerasEvaluator
 from evonet.training.keras_model import choose_loss
 
-#: Where each engine is. The fused one is looked up by name: this evonet may not have it.
-_ENGINES = {
-    "fused": ("evonet.training.engine", "FusedEvaluator"),
-    "keras": ("evonet.training.evaluator", "KerasEvaluator"),
+_ENGINES: Mapping[str, type[FusedEvaluator] | type[KerasEvaluator]] = {
+    "fused": FusedEvaluator,
+    "keras": KerasEvaluator,
 }
-
-
-def has_fused_engine() -> bool:
-    """Whether this evonet has the fused engine."""
-    return find_spec(_ENGINES["fused"][0]) is not None
 
 
 def make_engine(name: str, dataset: Dataset, budget: Budget) -> Evaluator:
     """The engine "fused" or "keras" for a data set, with its default metric and loss."""
-    module, engine_class = _ENGINES[name]
     metric, loss = choose_metric("auto", dataset.target), choose_loss("auto", dataset.target)
-    engine: Evaluator = getattr(import_module(module), engine_class)(dataset, metric, loss, budget)
-    return engine
+    return _ENGINES[name](dataset, metric, loss, budget)
 
 
 @dataclass(frozen=True)
@@ -175,8 +167,7 @@ def _known_scores(file: Path) -> dict[str, Any]:
 
 def device() -> dict[str, Any]:
     """What the fused engine's workers train on, by the backend that KERAS_BACKEND names."""
-    backend = import_module("evonet.training.backend")
-    return {"device": str(backend.load_backend().device())}
+    return {"device": load_backend().device()}
 
 
 def _device() -> str:

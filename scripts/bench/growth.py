@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.arithmetic import growth_against_work
-from bench.engines import has_fused_engine
 from bench.processes import JobError, run_job
 from bench.settings import Settings, Sizes, random_genomes, requests
 from bench.table import Table
@@ -32,8 +31,6 @@ _COLUMNS = (
 def growth(settings: Settings) -> Table:
     """Each axis is climbed step by step, in a process of its own unless everything is quick."""
     title = "growth: synthetic data, fused engine"
-    if not has_fused_engine():
-        return Table(title, notes=("skipped: this evonet has no fused engine",))
     sizes = settings.sizes
     axes = _axes(sizes)
     together = [list(axes)] if settings.quick else [[axis] for axis in axes]

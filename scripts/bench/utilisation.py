@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.engines import has_fused_engine
 from bench.processes import run_job
 from bench.settings import Settings, random_genomes, requests
 from bench.table import Table
@@ -16,8 +15,6 @@ _ALWAYS = 1e9  # seconds: train again with everything warm, however long the fir
 def utilisation(settings: Settings) -> Table:
     """Useful operations a second of the fused engine over the best large matrix product."""
     title = "machine: useful float32 operations a second over the best large matrix product"
-    if not has_fused_engine():
-        return Table(title, notes=("skipped: this evonet has no fused engine",))
     sizes = settings.sizes
     small, large = sizes.machine_small, sizes.machine_large
     digits: dict[str, Any] = {"source": "digits"}
