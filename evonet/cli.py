@@ -176,7 +176,7 @@ def plan_command(
     as_json: Json = False,
     settings: dict[str, Any],
 ) -> None:
-    """Say how the fused engine would train: programs, memory and time. Trains nothing."""
+    """Say how the fused engine would train: portions, memory and time. Trains nothing."""
     checked = make_config(settings)
     from evonet.genome.files import read_genomes
     from evonet.run import plan

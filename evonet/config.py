@@ -113,7 +113,7 @@ class RunConfig(BaseModel):
         "auto", "Training", "What to train on; auto is a GPU where there is one."
     )
     precision: Literal["float32", "bfloat16"] = _setting(
-        "float32", "Training", "bfloat16 multiplies with fewer digits, faster on some GPUs."
+        "float32", "Training", "bfloat16 multiplies with fewer digits; for GPUs."
     )
 
     results: Path = _setting(Path("results"), "Record", "Folder that holds the runs.")

@@ -210,8 +210,7 @@ class Session:
         config = self.config
         if config.engine == "keras":
             return CachedEvaluator(KerasEvaluator(*common), self.record, cache, self.protocol)
-        sizes = tuple(int(size) for size in self.space.genes["batch_size"].values)
-        how = config.workers, config.device, config.precision, sizes
+        how = config.workers, config.device, config.precision
         engine = FusedEvaluator(*common, *how)
         return CachedEvaluator(engine, self.record, cache, self.protocol)
 
@@ -258,7 +257,8 @@ def plan_trainings(
         search = _new_search(config, *_adopted(config, dataset, space, founders))
         genomes = [candidate.genome for candidate in search.ask()]
     budget = Budget(config.epochs, config.patience_epochs)
-    engine = FusedEvaluator(dataset, metric, loss, budget, config.workers)
+    how = config.workers, config.device, config.precision
+    engine = FusedEvaluator(dataset, metric, loss, budget, *how)
     return engine.plan([Request(g, training_seed(config.seed, g.key)) for g in genomes])
 
 
@@ -292,6 +292,7 @@ def _protocol(config: RunConfig, dataset: Dataset) -> dict[str, object]:
         "loss": choose_loss(config.loss, dataset.target),
         "budget": [config.epochs, config.patience_epochs],
         "engine": config.engine,
+        "precision": config.precision,
         "training": VERSION,
     }
 

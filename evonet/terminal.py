@@ -339,22 +339,27 @@ def show_plan(plan: dict[str, Any]) -> None:
     """Print what ``Plan.to_dict`` says."""
     console = make_console()
     table = Table(box=None, pad_edge=False)
-    for column in ("batch size", "capacity", "networks", "tiles", "padding", "MiB", "seconds"):
+    on_gpu = plan["device"] == "gpu"
+    columns = {"batch size": "batch_size", "layers": "depth", "units": "width"}
+    columns |= {"networks": "networks", "parameters": "parameters", "largest MiB": "largest_mib"}
+    shown = {c: key for c, key in columns.items() if on_gpu or key not in ("depth", "width")}
+    for column in (*shown, "padding", "seconds"):
         table.add_column(column, justify="right")
-    table.add_column("fits")
-    for row in plan["programs"]:
-        numbers = (row[name] for name in ("batch_size", "capacity", "networks", "tiles"))
-        cells = [f"{n:,}" for n in numbers]
-        cells += [f"{row['padding']:.0%}", f"{row['memory_mib']:,}", f"{row['seconds']:,.1f}"]
-        table.add_row(*map(Text, cells), Text("yes" if row["fits"] else "no"))
+    for row in plan["kinds"]:
+        cells = [f"{row[key]:,}" for key in shown.values()] + [f"{row['padding']:.0%}"]
+        cells.append("" if row["seconds"] is None else f"{row['seconds']:,.1f}")
+        table.add_row(*map(Text, cells))
     console.print(table)
     limit = "unknown" if plan["memory_mib"] is None else f"{plan['memory_mib']:,} MiB"
     for line in (
         "",
-        f"Workers   {plan['workers']}; together they may take this much memory: {limit}",
-        f"Training  {plan['train_seconds']:,.1f} s by all workers, if no network stops early",
-        f"Compiling {plan['compile_seconds']:,.0f} s of a worker that needs every program, if none "
-        f"was compiled before; {plan['load_seconds']:,.0f} s if all were",
+        f"Workers   {plan['workers']}, a process each, which take {plan['portions']} portions",
+        f"Memory    {plan['process_mib']:,} MiB a worker before it trains; all together at most "
+        f"{limit}",
+        "Training  on a GPU, in groups side by side; how fast it is was not measured"
+        if on_gpu
+        else f"Training  {plan['seconds']:,.1f} s by all workers, if no network stops early; on a "
+        "CPU nothing is padded",
         *(
             f"Too large {plain(t['genome'])}: needs {t['memory_mib']:,} MiB"
             for t in plan["too_large"]

@@ -27,7 +27,7 @@ from bench.agreement import agreement
 from bench.comparisons import adult, digits, fashion
 from bench.growth import growth
 from bench.machine import cores, machine, use_cores, versions
-from bench.processes import JobError, end_jobs_with_this_process, run_job
+from bench.processes import JobError, end_jobs_with_this_process
 from bench.settings import FULL, QUICK, Settings
 from bench.table import Table
 from bench.utilisation import utilisation
@@ -51,8 +51,6 @@ def main() -> None:
     facts = {"versions": versions(), "machine": machine(), "quick": arguments.quick}
     print(" ".join(f"{name} {number}" for name, number in versions().items()))
     print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
-    facts["device"] = run_job("device", {}).result["device"]
-    print(f"fused engine trains on {facts['device']}", flush=True)
     tables = {}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["EVONET_CACHE"] = str(Path(folder) / "programs")  # nothing compiled before

@@ -1,14 +1,16 @@
-"""What a step of the fused program costs on this machine, and of what it is made.
+"""What a training costs on this machine, and of what: the profile behind the fused trainer.
 
-Run ``python scripts/profile_training.py`` on an idle machine (``KERAS_BACKEND=jax`` for JAX). It
-trains networks of several shapes on random rows, one epoch apart from what a call costs once, and
-prints for each: microseconds a step, the share of the best float32 product of this machine, and
-the share of padding. The last lines are the constants of the planner's model
-(``evonet/training/plan.py``), fitted by non-negative least squares to the times measured here.
+Run ``python scripts/profile_training.py`` on an idle machine. It trains networks of several shapes
+and random ones of the default space on one thread, one epoch apart from what a training costs
+once, and prints for each of the shapes: microseconds a step, and useful operations a second as a
+share of the best float32 product of this machine. Then what the seconds of an epoch are made of:
+the planner's model (``evonet/training/plan.py``) fitted to all of them by non-negative least
+squares, its constants, and the share of each of its terms.
 
-The profile behind the design: a program for one shape alone (whole matrices, no tables) ran 1.2
-to 2.5 times as fast as this one, and took 1 to 2 s to compile for each of the some 200 shapes in
-200 random genomes; the tables cost that factor and one compilation for each batch size.
+The profile behind the last decision: products called with ``numpy.dot`` reached 63 GFLOP/s on
+average and took 82 % of the time, since OpenBLAS rearranges every matrix of a product above 10^6
+multiply-adds, which batches of 16 or 32 rows do not repay. Cut into smaller ones (products.py) they
+reach 85, and an epoch takes 83 % of its former time.
 """
 
 from __future__ import annotations
@@ -19,66 +21,71 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import nnls
+from threadpoolctl import threadpool_limits
 
 from evonet.config import make_config
 from evonet.data.dataset import Dataset, Part, load_dataset
 from evonet.evaluation import Budget
 from evonet.genome import Genome, Layer
-from evonet.training import backend
-from evonet.training.tiles import TILE, Layout
+from evonet.genome.space import SearchSpace
+from evonet.training.plan import Rows, costs_of
+from evonet.training.products import blas
 from evonet.training.trainer import Trainer
 
-_SHAPES = [(64,), (64, 64), (64,) * 6, (128, 128, 128), (256, 256, 256), (512, 512), (16, 24)]
+_SHAPES = [(16, 24), (64,), (64, 64), (64,) * 6, (128, 128, 128), (256, 256, 256), (512, 512)]
 _BATCH_SIZES = (16, 32, 128)
-_EPOCHS, _REPEATS = 12, 3
+_N_RANDOM, _EPOCHS, _REPEATS = 60, 4, 3
 
 
 def main() -> None:
     """Measure, print, fit."""
-    backend.limit_threads(1)
-    best = best_product()
-    print(
-        f"best product on one thread: {best / 1e9:.0f} GFLOP/s, {backend.load_backend().device()}"
-    )
-    data = _rows(load_dataset(make_config({"data": "digits"})))
-    features, times = [], []
-    print(f"{'hidden units':>22} {'batch':>6} {'us/step':>8} {'of best':>8} {'padding':>8}")
-    for size in _BATCH_SIZES:
-        for widths in _SHAPES:
-            layers = tuple(Layer(units, "gelu", 0.1) for units in widths)
-            genome = Genome(layers, "matched_normal", "adam", 1e-3, size)
-            seconds = epoch_seconds(data, genome)
-            layout = Layout(genome, data.n_inputs, data.target.n_outputs)
-            n_train, n_validation = len(data.train), len(data.validation)
-            n_steps = -(-n_train // size)
-            weights = genome.parameter_count(data.n_inputs, data.target.n_outputs)
-            share = weights * (6 * n_train + 2 * n_validation) / seconds / best
-            products = layout.n_tiles * TILE * TILE * (3 * n_train + n_validation)
-            counts = (n_steps, n_steps * layout.n_tiles, n_steps * layout.n_blocks)
-            features.append([products, *counts])
-            times.append(seconds)
-            name = "-".join(map(str, widths))
-            print(
-                f"{name:>22} {size:>6} {1e6 * seconds / n_steps:>8.0f} {share:>8.2f} "
-                f"{layout.padding:>8.2f}"
-            )
-    weight = 1 / np.asarray(times)  # relative errors count
-    model, _ = nnls(np.asarray(features) * weight[:, None], np.ones(len(times)))
-    error = np.asarray(features) @ model * weight - 1
-    print("seconds per multiply-add, step, tile, block:", " ".join(f"{c:.2g}" for c in model))
+    blas()
+    with threadpool_limits(1):
+        best = best_product()
+        print(f"best product on one thread: {best / 1e9:.0f} GFLOP/s")
+        data = _with_random_classes(load_dataset(make_config({"data": "digits"})))
+        rows = Rows(data.n_inputs, data.target.n_outputs, len(data.train), len(data.validation))
+        shapes = [
+            Genome(_layers(widths), "matched_normal", "adam", 1e-3, size)
+            for size in _BATCH_SIZES
+            for widths in _SHAPES
+        ]
+        space, rng = SearchSpace.default(), np.random.default_rng(0)
+        genomes = shapes + [space.sample(rng) for _ in range(_N_RANDOM)]
+        Trainer(data, "sparse_categorical_crossentropy", Budget(1, 1)).fit(genomes[0], 0)
+        seconds = np.asarray([epoch_seconds(data, genome) for genome in genomes])
+    print(f"{'hidden units':>22} {'batch':>6} {'us/step':>8} {'of best':>8}")
+    for genome, epoch in zip(shapes, seconds, strict=False):
+        name = "-".join(str(layer.units) for layer in genome.layers)
+        n_steps = -(-rows.n_train // genome.batch_size)
+        share = useful_operations(genome, rows) / epoch / best
+        print(f"{name:>22} {genome.batch_size:>6} {1e6 * epoch / n_steps:>8.0f} {share:>8.2f}")
+    costs = np.asarray([list(costs_of(genome, rows)) for genome in genomes])
+    model, _ = nnls(costs / seconds[:, None], np.ones(len(seconds)))  # relative errors count
+    error = costs @ model / seconds - 1
+    parts = (costs * model).sum(axis=0) / (costs @ model).sum()
+    names = ("multiply-add", "update", "unit and row", "layer and step")
+    for name, constant, part in zip(names, model, parts, strict=True):
+        print(f"{name:>16}: {constant:.2g} s, {part:.0%} of all epochs")
     print(f"the model's error: median {np.median(np.abs(error)):.0%}, worst {error.max():+.0%}")
 
 
 def best_product(n: int = 1024) -> float:
-    """Floating-point operations a second of a large product on one thread."""
-    ops = backend.load_backend().ops
-    a = ops.convert_to_tensor(np.random.default_rng(0).random((n, n), np.float32))
+    """Floating-point operations a second of a large product."""
+    a = np.random.default_rng(0).random((n, n), np.float32)
     times = []
     for _ in range(8):
         started = time.perf_counter()
-        ops.convert_to_numpy(ops.matmul(a, a))
+        a @ a
         times.append(time.perf_counter() - started)
     return 2 * n**3 / min(times)
+
+
+def useful_operations(genome: Genome, rows: Rows) -> int:
+    """Operations of an epoch's products: two each, thrice forward and back, once to validate."""
+    units = [*(layer.units for layer in genome.layers), rows.n_outputs]
+    weights = sum(n * m for n, m in zip(genome.fan_ins(rows.n_inputs), units, strict=True))
+    return 2 * weights * (3 * rows.n_train + rows.n_validation)
 
 
 def epoch_seconds(data: Dataset, genome: Genome) -> float:
@@ -87,17 +94,21 @@ def epoch_seconds(data: Dataset, genome: Genome) -> float:
         Trainer(data, "sparse_categorical_crossentropy", Budget(e, e)) for e in (1, _EPOCHS)
     ]
     differences = []
-    for repeat in range(_REPEATS + 1):  # the first one compiles
+    for repeat in range(_REPEATS):
         times = []
         for trainer in trainers:
             started = time.perf_counter()
             trainer.fit(genome, repeat)
             times.append(time.perf_counter() - started)
         differences.append(times[1] - times[0])
-    return statistics.median(differences[1:]) / (_EPOCHS - 1)
+    return statistics.median(differences) / (_EPOCHS - 1)
 
 
-def _rows(data: Dataset) -> Dataset:
+def _layers(widths: tuple[int, ...]) -> tuple[Layer, ...]:
+    return tuple(Layer(units, "gelu", 0.1) for units in widths)
+
+
+def _with_random_classes(data: Dataset) -> Dataset:
     """The data set with random classes, so that no training stops early."""
     rng = np.random.default_rng(0)
 

@@ -1,6 +1,6 @@
 """The fused engine: what it says does not depend on processes or order, and survives the worst.
 
-A worker imports TensorFlow in 4 s; compiled programs are kept in EVONET_CACHE (``conftest.py``).
+Compiled loops are kept in EVONET_CACHE (``conftest.py``).
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ class TestContents:
         # Adam; 4 optimizers with 4 weight decays each, 2 more with 4 momenta for each of these.
         optimizers = 1 + 4 * 4 + 2 * 4 * 4
         schedules = 4
-        assert SearchSpace.default().size == stacks * 2 * optimizers * 25 * 3 * schedules
+        assert SearchSpace.default().size == stacks * 2 * optimizers * 25 * 5 * schedules
 
     @given(spaces(), genomes(), SEEDS)
     @examples(200)

@@ -6,20 +6,20 @@ TensorFlow is the default; ``KERAS_BACKEND=jax`` in the environment chooses JAX.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from evonet.errors import TrainingError
+from evonet.training.cache_folder import cache_folder
 
 #: The backends of Keras that evonet can train with; the first is the default.
 BACKENDS = ("tensorflow", "jax")
-#: The variable that names the folder of compiled programs; empty for none.
-CACHE_VARIABLE = "EVONET_CACHE"
 
 
 @cache
@@ -60,29 +60,26 @@ def load_backend() -> Backend:
     return {"tensorflow": TensorFlow, "jax": Jax}[keras.backend.backend()](keras)
 
 
-def limit_threads(n: int) -> None:
-    """Let this process compute with ``n`` threads; only before the backend is loaded."""
-    os.environ["OMP_NUM_THREADS"] = str(n)
-    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(n)
-    single = "false" if n == 1 else "true"
-    _add_to_environment("XLA_FLAGS", f"--xla_cpu_multi_thread_eigen={single}")
-    _add_to_environment("XLA_FLAGS", f"intra_op_parallelism_threads={n}")
+def find_device(device: str) -> str:
+    """What to train on: "cpu" or "gpu". Loads the backend only where there may be a GPU.
 
-
-def choose_device(device: str) -> None:
-    """Say what to train on, before the backend is loaded: "auto", "cpu" or "gpu".
+    Args:
+        device: "auto", "cpu" or "gpu".
 
     Raises:
         TrainingError: a GPU is asked for and there is none.
     """
-    if device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        os.environ["JAX_PLATFORMS"] = "cpu"
-    elif device == "gpu" and load_backend().device() == "CPU":
-        raise TrainingError(
-            f"{load_keras().backend.backend()} finds no GPU. Install evonet[gpu] or evonet[jax] "
-            "for it, or pass --device auto."
-        )
+    driver = Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi")
+    if device == "cpu" or (device == "auto" and not driver):
+        return "cpu"
+    if load_backend().device() != "CPU":
+        return "gpu"
+    if device == "auto":
+        return "cpu"
+    raise TrainingError(
+        f"{load_keras().backend.backend()} finds no GPU. Install evonet[gpu] or evonet[jax] "
+        "for it, or leave out --device."
+    )
 
 
 class Backend:
@@ -96,13 +93,8 @@ class Backend:
     def __init__(self, keras: Any) -> None:
         self.keras, self.ops = keras, keras.ops
 
-    def compiled(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        """The function as one compiled program.
-
-        Args:
-            function: of tensors in nested named tuples; the first argument may be overwritten.
-            arguments: arrays of the shapes and types that it will be called with.
-        """
+    def compiled(self, function: Callable[..., Any]) -> Any:
+        """A function of tensors in nested named tuples as one program, compiled when called."""
         raise NotImplementedError
 
     def tensors(self, arrays: Any) -> Any:
@@ -112,20 +104,12 @@ class Backend:
         parts = [self.tensors(part) for part in arrays]
         return type(arrays)(*parts) if hasattr(arrays, "_fields") else tuple(parts)
 
-    def vjp(self, function: Callable[..., Any], inputs: Sequence[Any], d: Any) -> tuple[Any, ...]:
-        """The gradients by the inputs, given the gradient ``d`` by what the function returns."""
+    def gradient(self, function: Callable[[Any], tuple[Any, Any]], inputs: Any) -> tuple[Any, Any]:
+        """What else a function returns beside a number, and the number's gradient by the inputs."""
         raise NotImplementedError
-
-    def slice(self, array: Any, start: Sequence[Any], shape: Sequence[int]) -> Any:
-        """``ops.slice`` from a place that the program learns only when it runs."""
-        return self.ops.slice(array, start, shape)
 
     def device(self) -> str:
         """What programs run on, in words."""
-        raise NotImplementedError
-
-    def out_of_memory(self, error: Exception) -> bool:
-        """Whether an error of a program says that memory did not suffice."""
         raise NotImplementedError
 
     def activation(self, name: str) -> Callable[[Any], Any]:
@@ -133,12 +117,13 @@ class Backend:
         return self.keras.activations.get(name)
 
     def loss(self, name: str) -> Callable[[Any, Any, Any], Any]:
-        """A loss of rows: of ``(n,)`` truths, ``(n, n_outputs)`` outputs and the smoothing."""
+        """A loss of rows: of ``(n,)`` truths, ``(n, n_outputs)`` outputs, ``(n,)`` smoothing."""
         ops, losses = self.ops, self.keras.losses
 
         def classes(y: Any, outputs: Any, smoothing: Any) -> Any:
             n = outputs.shape[1]
-            truth = ops.one_hot(ops.cast(y, "int32"), n) * (1 - smoothing) + smoothing / n
+            spread = smoothing[:, None]
+            truth = ops.one_hot(ops.cast(y, "int32"), n) * (1 - spread) + spread / n
             return ops.categorical_crossentropy(truth, outputs, from_logits=True)
 
         def two_classes(y: Any, outputs: Any, smoothing: Any) -> Any:
@@ -158,30 +143,19 @@ class Backend:
 class TensorFlow(Backend):
     """Keras on TensorFlow."""
 
-    def compiled(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    def compiled(self, function: Callable[..., Any]) -> Any:
         import tensorflow as tf
 
-        # Traced at once: the cache on disk knows programs by names that count what this process
-        # has traced before (see Trainer.prepare).
-        specs = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), arguments)
-        return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(
-            *specs
-        )
+        return tf.function(function, jit_compile=True, autograph=False)
 
-    def vjp(self, function: Callable[..., Any], inputs: Sequence[Any], d: Any) -> tuple[Any, ...]:
+    def gradient(self, function: Callable[[Any], tuple[Any, Any]], inputs: Any) -> tuple[Any, Any]:
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            value = function(*inputs)
+            number, rest = function(inputs)
         zero = tf.UnconnectedGradients.ZERO
-        return tuple(tape.gradient(value, list(inputs), d, unconnected_gradients=zero))
-
-    def slice(self, array: Any, start: Sequence[Any], shape: Sequence[int]) -> Any:
-        # tf.slice makes its start a constant of the program, which is then compiled for each.
-        from tensorflow.compiler.tf2xla.python.xla import dynamic_slice
-
-        return dynamic_slice(array, start, shape)
+        return rest, tape.gradient(number, inputs, unconnected_gradients=zero)
 
     def device(self) -> str:
         import tensorflow as tf
@@ -191,28 +165,20 @@ class TensorFlow(Backend):
             return "CPU"
         return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
 
-    def out_of_memory(self, error: Exception) -> bool:
-        import tensorflow as tf
-
-        return isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
-
 
 class Jax(Backend):
     """Keras on JAX."""
 
-    def compiled(
-        self,
-        function: Callable[..., Any],
-        arguments: tuple[Any, ...],  # noqa: ARG002 - JAX traces at the first call
-    ) -> Any:
+    def compiled(self, function: Callable[..., Any]) -> Any:
         import jax
 
         return jax.jit(function, donate_argnums=0)
 
-    def vjp(self, function: Callable[..., Any], inputs: Sequence[Any], d: Any) -> tuple[Any, ...]:
+    def gradient(self, function: Callable[[Any], tuple[Any, Any]], inputs: Any) -> tuple[Any, Any]:
         import jax
 
-        return jax.vjp(function, *inputs)[1](d)
+        d, rest = jax.grad(function, has_aux=True)(inputs)
+        return rest, d
 
     def device(self) -> str:
         import jax
@@ -220,12 +186,9 @@ class Jax(Backend):
         device = jax.devices()[0]
         return "CPU" if device.platform == "cpu" else device.device_kind
 
-    def out_of_memory(self, error: Exception) -> bool:
-        return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
-
 
 def _prepare_tensorflow() -> None:
-    if folder := _cache_folder():
+    if folder := cache_folder():
         _add_to_environment("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={folder}")
     import tensorflow as tf
 
@@ -235,29 +198,12 @@ def _prepare_tensorflow() -> None:
 
 
 def _prepare_jax() -> None:
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or it takes the whole GPU
     import jax
 
-    if folder := _cache_folder():
+    if folder := cache_folder():
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-
-
-def _cache_folder() -> Path | None:
-    """The folder of compiled programs, made where it is missing; None for no cache.
-
-    It belongs to the user alone, since what lies in it is executed: never to a run, whose folder
-    may come from a stranger.
-    """
-    given = os.environ.get(CACHE_VARIABLE)
-    if given == "":
-        return None
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(given) if given else Path(home) / "evonet"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder
 
 
 def _add_to_environment(variable: str, flag: str) -> None:

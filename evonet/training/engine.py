@@ -1,4 +1,4 @@
-"""The fused engine: trainings in worker processes, each by programs compiled for many networks."""
+"""The fused engine: trainings in worker processes, a core each, or in groups on a GPU."""
 
 from __future__ import annotations
 
@@ -9,19 +9,32 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from multiprocessing import parent_process
+from typing import TYPE_CHECKING, Any
 
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from threadpoolctl import threadpool_limits
 
 from evonet.data.dataset import Dataset
+from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation, Request
 from evonet.metrics import Metric, score
-from evonet.training.backend import choose_device, limit_threads
-from evonet.training.evaluator import Outcome, evaluation_of, tried
+from evonet.training.backend import find_device
+from evonet.training.evaluator import (
+    Outcome,
+    evaluation_of,
+    failure_of,
+    is_out_of_memory,
+    tried,
+)
 from evonet.training.plan import Plan, Rows, available_cores, make_plan, memory_bytes
-from evonet.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from evonet.training.groups import GroupTrainer
+    from evonet.training.trained import Trained
+    from evonet.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -35,9 +48,7 @@ class FusedEvaluator:
         budget: how long each network may train.
         workers: processes; None for as many as there are cores.
         device: "auto" for a GPU where there is one; "cpu" or "gpu".
-        precision: "float32", or "bfloat16" for the factors of products.
-        batch_sizes: those that any request may have, as far as known: for them, workers find
-            programs that were compiled by an earlier process.
+        precision: "float32", or on a GPU "bfloat16" for the factors of products.
     """
 
     dataset: Dataset
@@ -47,10 +58,13 @@ class FusedEvaluator:
     workers: int | None = None
     device: str = "auto"
     precision: str = "float32"
-    batch_sizes: tuple[int, ...] = ()
 
     def plan(self, requests: Sequence[Request]) -> Plan:
-        """How the requests would be trained."""
+        """How the requests would be trained.
+
+        Raises:
+            TrainingError: there is no GPU for what is asked.
+        """
         rows = Rows(
             self.dataset.n_inputs,
             self.dataset.target.n_outputs,
@@ -58,7 +72,13 @@ class FusedEvaluator:
             len(self.dataset.validation),
         )
         workers = self.workers or available_cores()
-        return make_plan(requests, rows, self.budget, workers, memory_bytes())
+        device = find_device(self.device)
+        if device == "cpu" and self.precision != "float32":
+            raise TrainingError(
+                f"precision {self.precision} is for GPUs, and training runs on the CPU here. "
+                "Leave out --precision."
+            )
+        return make_plan(requests, rows, self.budget, workers, memory_bytes(), device)
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
         """Train the requests; each comes back as soon as its portion is done."""
@@ -69,7 +89,7 @@ class FusedEvaluator:
         portions = [[t.request for t in portion] for portion in plan.portions]
         if self.workers == 1:
             for portion in portions:
-                yield from _train(self._job(1, plan), portion)
+                yield from _train(self._job(plan), portion)
         else:
             yield from self._in_processes(portions, plan)
 
@@ -85,7 +105,7 @@ class FusedEvaluator:
         left = {request: portion for portion in portions for request in portion}
         while left:
             waiting = list({id(portion): portion for portion in left.values()}.values())
-            job = self._job(self._threads, plan)
+            job = self._job(plan)
             # Asked for one worker, joblib trains in this process; two of which one is idle do not.
             pool = Parallel(
                 max(2, workers),
@@ -93,6 +113,7 @@ class FusedEvaluator:
                 return_as="generator_unordered",
                 batch_size=1,
                 pre_dispatch=1 if workers == 1 else "2*n_jobs",
+                mmap_mode="c",  # Numba compiles for arrays that may be written, and writes none
             )
             finished = pool(delayed(_train)(job, portion) for portion in waiting)
             try:
@@ -119,7 +140,7 @@ class FusedEvaluator:
         """Threads of a worker: the same all through a run, since sums depend on them."""
         return max(1, available_cores() // (self.workers or available_cores()))
 
-    def _job(self, threads: int, plan: Plan) -> _Job:
+    def _job(self, plan: Plan) -> _Job:
         nothing = replace(self.dataset.test, x=self.dataset.test.x[:0], y=self.dataset.test.y[:0])
         dataset = replace(self.dataset, test=nothing)
         return _Job(
@@ -127,10 +148,9 @@ class FusedEvaluator:
             self.metric,
             self.loss,
             self.budget,
-            threads,
-            self.device,
+            self._threads,
+            plan.device,
             self.precision,
-            self.batch_sizes or tuple(sorted({size for size, _ in plan.programs})),
         )
 
     def _out_of_memory(self, request: Request, reason: str) -> Evaluation:
@@ -148,35 +168,86 @@ class _Job:
     threads: int
     device: str
     precision: str
-    batch_sizes: tuple[int, ...]
 
     @property
     def key(self) -> tuple[object, ...]:
         """Equal keys, equal trainers."""
         data = self.dataset
-        return data.fingerprint, str(data.protocol), self.loss, self.budget, self.precision
+        how = self.loss, self.budget, self.device, self.precision
+        return data.fingerprint, str(data.protocol), *how
+
+    def trainer(self) -> Trainer | GroupTrainer:
+        """What trains; imported late, since only workers need Numba or Keras."""
+        if self.device == "gpu":
+            from evonet.training.groups import GroupTrainer
+
+            return GroupTrainer(self.dataset, self.loss, self.budget, self.precision)
+        from evonet.training.trainer import Trainer
+
+        return Trainer(self.dataset, self.loss, self.budget)
+
+    def score(self, trained: Trained) -> float | None:
+        """The metric of a trained network; None where a prediction is not finite."""
+        target = self.dataset.target
+        predictions = target.predictions(trained.outputs)
+        return score(self.metric, target, self.dataset.validation.y, predictions)
 
 
-_trainers: dict[tuple[object, ...], Trainer] = {}
+#: The trainer of this process: one data set at a time is kept ready.
+_trainers: dict[tuple[object, ...], Any] = {}
 
 
 def _train(job: _Job, requests: Sequence[Request]) -> list[tuple[Request, Evaluation]]:
     """Train some requests in this process, which stays warm for the next ones."""
-    _prepare(job.threads, job.device)
+    _prepare()
     if job.key not in _trainers:
-        _trainers.clear()  # one data set at a time stays on the device
-        _trainers[job.key] = Trainer(job.dataset, job.loss, job.budget, job.precision)
-        if parent_process() is not None:  # a worker, which has done nothing else so far
-            _trainers[job.key].prepare(job.batch_sizes)
+        _trainers.clear()
+        _trainers[job.key] = job.trainer()
     trainer = _trainers[job.key]
-    return [(request, _evaluate(trainer, job, request)) for request in requests]
+    if job.device == "gpu":
+        return _train_group(trainer, job, requests)
+    with threadpool_limits(job.threads):
+        return [(request, _train_one(trainer, job, request)) for request in requests]
+
+
+def _train_one(trainer: Trainer, job: _Job, request: Request) -> Evaluation:
+    """Train one network; whatever goes wrong is an evaluation too."""
+    started = time.perf_counter()
+    outcome = tried(lambda: trainer.fit(request.genome, request.seed), job.score)
+    return evaluation_of(request, job.dataset, outcome, time.perf_counter() - started)
+
+
+def _train_group(
+    trainer: GroupTrainer, job: _Job, requests: Sequence[Request]
+) -> list[tuple[Request, Evaluation]]:
+    """Train networks side by side; where memory does not suffice, one half after the other."""
+    started = time.perf_counter()
+    try:
+        group = trainer.fit(requests)
+    except Exception as error:
+        if is_out_of_memory(error) and len(requests) > 1:
+            half = len(requests) // 2
+            halves = requests[:half], requests[half:]
+            return [pair for part in halves for pair in _train_group(trainer, job, part)]
+        lost = failure_of(error)
+        return [(request, evaluation_of(request, job.dataset, lost)) for request in requests]
+    seconds = (time.perf_counter() - started) / len(requests)
+    outcomes = [tried(partial(_same, trained), job.score) for trained in group]
+    return [
+        (request, evaluation_of(request, job.dataset, outcome, seconds))
+        for request, outcome in zip(requests, outcomes, strict=True)
+    ]
+
+
+def _same(trained: Trained) -> Trained:
+    return trained
 
 
 @cache
-def _prepare(threads: int, device: str) -> None:
+def _prepare() -> None:
     """Before the first training of a process."""
-    limit_threads(threads)
-    choose_device(device)
+    import scipy.linalg  # noqa: F401 - its BLAS is the one that trains; loaded, it can be limited
+
     if parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
         threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
@@ -187,14 +258,3 @@ def _follow(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
-
-
-def _evaluate(trainer: Trainer, job: _Job, request: Request) -> Evaluation:
-    """Train one network; whatever goes wrong is an evaluation too."""
-    started = time.perf_counter()
-    target, truth = job.dataset.target, job.dataset.validation.y
-    outcome = tried(
-        lambda: trainer.fit(request.genome, request.seed),
-        lambda trained: score(job.metric, target, truth, target.predictions(trained.outputs)),
-    )
-    return evaluation_of(request, job.dataset, outcome, time.perf_counter() - started)

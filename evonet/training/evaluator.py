@@ -15,7 +15,6 @@ from evonet.genome import Genome
 from evonet.metrics import Metric, score
 from evonet.store.cache import ScoreCache
 from evonet.store.record import RunRecord, StoredEvaluation
-from evonet.training.backend import load_backend
 from evonet.training.keras_model import Fitted, fit_network, outputs_of
 from evonet.training.plan import memory_bytes
 
@@ -135,8 +134,7 @@ def tried(fit: Callable[[], T], score_of: Callable[[T], float | None]) -> Outcom
             return Outcome("diverged", reason, fitted)
         value = score_of(fitted)
     except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-        return Outcome("out_of_memory" if load_backend().out_of_memory(error) else "failed", reason)
+        return failure_of(error)
     if value is None:
         return Outcome("diverged", "a prediction was not finite", fitted)
     return Outcome("ok", "", fitted, value)
@@ -209,6 +207,22 @@ class CachedEvaluator:
     def key(self, request: Request) -> str:
         """What the request's evaluation is kept under."""
         return score_key(request, self.protocol)
+
+
+def failure_of(error: Exception) -> Outcome[Any]:
+    """The outcome of a training that raised an error."""
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    return Outcome("out_of_memory" if is_out_of_memory(error) else "failed", reason)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory did not suffice: Python's, TensorFlow's or JAX's."""
+    name = type(error).__name__
+    return (
+        isinstance(error, MemoryError)
+        or name == "ResourceExhaustedError"
+        or "RESOURCE_EXHAUSTED" in str(error)
+    )
 
 
 def _finite(losses: tuple[float, ...]) -> tuple[float, ...]:

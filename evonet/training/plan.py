@@ -1,9 +1,10 @@
 """Which trainings run where: pure, cheap, and able to explain itself.
 
-A training of one network does not wait for others, so that there are no groups to compose on a
-CPU: what is planned is which programs have to be compiled (one for each batch size and capacity),
-how many processes fit into the memory, and the order, longest first, in portions that each process
-takes when it is free (Graham 1969, list scheduling).
+On a CPU a network trains alone, in its own shape: there is nothing to pad. What is planned is how
+many processes fit into the memory, and the order, longest first, in portions that each process
+takes when it is free (Graham 1969, list scheduling). On a GPU networks train side by side: those
+of one *kind*, whose depth and width are padded to the same powers of two, share groups, and a
+group is a portion.
 """
 
 from __future__ import annotations
@@ -12,25 +13,23 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from evonet.evaluation import Budget, Request
-from evonet.training.tiles import TILE, Capacity, Layout, blocks_of
+from evonet.genome import Genome
 
-#: Seconds of one core: per multiply-add of a product, per tile and step, and per block and step.
-#: By hand, from a few steps on an AMD EPYC at 105 GFLOP/s a core; scripts/profile_training.py fits
-#: them to the machine it runs on.
-_PER_PRODUCT, _PER_TILE, _PER_BLOCK, _PER_STEP = 5e-11, 6e-6, 12e-6, 25e-6
-#: Seconds to compile a program, and to load one from disk.
-COMPILE_SECONDS, LOAD_SECONDS = 8.0, 3.0
 _MIB = 2**20
-#: Bytes of a process before it trains: Python, Keras and its backend.
-_PROCESS_BYTES = 700 * _MIB
+#: Bytes of a process before it trains: Python, Numba, pandas.
+_PROCESS_BYTES = 250 * _MIB
+#: Float32 numbers per parameter: weights, gradient, two moments, those of the best epoch, and one
+#: copy in passing.
+_NUMBERS_PER_PARAMETER = 6
 #: Share of the memory that trainings may take.
 _MEMORY_SHARE = 0.8
 #: Seconds a portion should last: long against handing it over, short against losing it.
 _PORTION_SECONDS, _MOST_IN_PORTION = 1.0, 16
+#: Least width that networks are padded to, and most networks and bytes of a group.
+_NARROWEST, _MOST_IN_GROUP, _GROUP_BYTES = 32, 256, 8 * 2**30
 
 
 @dataclass(frozen=True)
@@ -43,32 +42,54 @@ class Rows:
     n_validation: int
 
 
+class Kind(NamedTuple):
+    """What networks that share a group have in common; few, since each is compiled.
+
+    Attributes:
+        depth: hidden layers, padded to a power of two; 0 for a linear model.
+        width: units of each of them, padded to a power of two.
+        batch_size: rows per step.
+        skips: whether any layer reads more than the layer before it.
+    """
+
+    depth: int
+    width: int
+    batch_size: int
+    skips: bool
+
+
+def kind_of(genome: Genome) -> Kind:
+    """The kind of groups that a network can be in."""
+    depth = _power_of_two(len(genome.layers)) if genome.layers else 0
+    width = _power_of_two(max([_NARROWEST, *(layer.units for layer in genome.layers)]))
+    skips = any(layer.skip == "concat" for layer in genome.layers)
+    return Kind(depth, width, genome.batch_size, skips)
+
+
+def padded_fan_ins(kind: Kind, n_inputs: int) -> list[int]:
+    """What each layer of a padded network receives: the hidden layers and, last, the output."""
+    if kind.skips:  # there is room for everything before it
+        return [n_inputs + i * kind.width for i in range(kind.depth + 1)]
+    return [n_inputs, *[kind.width] * kind.depth]
+
+
 @dataclass(frozen=True)
 class Planned:
-    """One training: its request, its program, and what it will take.
+    """One training: its request, and what it will take.
 
     Attributes:
         request: the training.
-        batch_size: rows per step, which with the capacity decides the program.
-        capacity: room for the network in that program.
-        seconds: predicted, if no epoch is saved by early stopping.
+        parameters: trainable parameters of its network.
+        padded: numbers that are trained in their place.
+        seconds: predicted, if no epoch is saved by early stopping; of a CPU's core.
         bytes: predicted memory, the data apart.
-        tiles: tiles of weights.
-        padding: share of the tiles that holds no weight.
     """
 
     request: Request
-    batch_size: int
-    capacity: Capacity
+    parameters: int
+    padded: int
     seconds: float
     bytes: int
-    tiles: int
-    padding: float
-
-    @property
-    def program(self) -> tuple[int, Capacity]:
-        """Trainings with equal programs share compiled code."""
-        return self.batch_size, self.capacity
 
 
 @dataclass(frozen=True)
@@ -76,13 +97,16 @@ class Plan:
     """How a list of trainings is run.
 
     Attributes:
-        portions: what a process takes at a time, in the order in which they are handed out.
+        device: "cpu" or "gpu".
+        portions: what a process takes at a time, in the order in which they are handed out; on a
+            GPU these are groups.
         workers: processes that train at the same time.
         too_large: trainings that do not fit into the memory.
         memory: bytes that the trainings may take.
         process_bytes: of each process before it trains: libraries and data.
     """
 
+    device: str
     portions: tuple[tuple[Planned, ...], ...]
     workers: int
     too_large: tuple[Planned, ...]
@@ -95,32 +119,27 @@ class Plan:
         return tuple(training for portion in self.portions for training in portion)
 
     @property
-    def programs(self) -> dict[tuple[int, Capacity], tuple[Planned, ...]]:
-        """The trainings of each program."""
-        programs: dict[tuple[int, Capacity], tuple[Planned, ...]] = {}
-        for training in self.planned:
-            programs[training.program] = (*programs.get(training.program, ()), training)
-        return dict(sorted(programs.items()))
-
-    @property
-    def seconds(self) -> float:
-        """Predicted seconds of training, compilation apart."""
+    def seconds(self) -> float | None:
+        """Predicted seconds of training; None for a GPU, whose speed is not known."""
+        if self.device == "gpu":
+            return None
         return sum(training.seconds for training in self.planned) / self.workers
 
     def to_dict(self) -> dict[str, Any]:
         """The plan for people and scripts, in plain values."""
-        n_programs = len(self.programs)
-        trainings = sorted((*self.planned, *self.too_large), key=lambda t: t.program)
+        by_kind: dict[Kind | int, list[Planned]] = {}
+        for training in (*self.planned, *self.too_large):
+            genome = training.request.genome
+            kind = kind_of(genome) if self.device == "gpu" else genome.batch_size
+            by_kind.setdefault(kind, []).append(training)
         return {
-            "programs": [
-                self._program_row(list(group))
-                for _, group in groupby(trainings, key=lambda t: t.program)
-            ],
+            "device": self.device,
+            "kinds": [self._row(kind, by_kind[kind]) for kind in sorted(by_kind)],
+            "portions": len(self.portions),
             "workers": self.workers,
             "memory_mib": round(self.memory / _MIB) if math.isfinite(self.memory) else None,
-            "train_seconds": self.seconds,
-            "compile_seconds": COMPILE_SECONDS * n_programs,
-            "load_seconds": LOAD_SECONDS * n_programs,
+            "process_mib": round(self.process_bytes / _MIB),
+            "seconds": self.seconds,
             "too_large": [
                 {
                     "genome": str(training.request.genome),
@@ -131,18 +150,19 @@ class Plan:
             ],
         }
 
-    def _program_row(self, trainings: Sequence[Planned]) -> dict[str, Any]:
-        """What one program does; its trainings need the same memory, so all fit or none."""
-        n_tiles = sum(training.tiles for training in trainings)
+    def _row(self, kind: Kind | int, trainings: Sequence[Planned]) -> dict[str, Any]:
+        """What the trainings of one kind, on a CPU of one batch size, come to."""
+        parameters = sum(training.parameters for training in trainings)
         return {
-            "batch_size": trainings[0].batch_size,
-            "capacity": trainings[0].capacity.tiles,
+            "batch_size": kind.batch_size if isinstance(kind, Kind) else kind,
+            "depth": kind.depth if isinstance(kind, Kind) else None,
+            "width": kind.width if isinstance(kind, Kind) else None,
+            "skips": kind.skips if isinstance(kind, Kind) else None,
             "networks": len(trainings),
-            "tiles": n_tiles,
-            "padding": sum(training.padding * training.tiles for training in trainings) / n_tiles,
-            "memory_mib": round((self.process_bytes + trainings[0].bytes) / _MIB),
-            "seconds": sum(training.seconds for training in trainings),
-            "fits": trainings[0].program in self.programs,
+            "parameters": parameters,
+            "padding": 1 - parameters / sum(training.padded for training in trainings),
+            "largest_mib": round(max(training.bytes for training in trainings) / _MIB),
+            "seconds": sum(t.seconds for t in trainings) if self.device == "cpu" else None,
         }
 
 
@@ -152,6 +172,7 @@ def make_plan(
     budget: Budget,
     workers: int,
     memory: float = float("inf"),
+    device: str = "cpu",
 ) -> Plan:
     """Plan some trainings.
 
@@ -161,25 +182,32 @@ def make_plan(
         budget: how long each may train.
         workers: most processes at the same time.
         memory: bytes of the machine.
+        device: "cpu" or "gpu".
 
     Returns:
         A plan in which every request occurs once, in a portion or in ``too_large``.
     """
     memory *= _MEMORY_SHARE
-    data = 4 * (rows.n_train + rows.n_validation) * (blocks_of(rows.n_inputs) * TILE + 2)
-    planned = [_planned(request, rows, budget) for request in requests]
+    data = 4 * (rows.n_train + rows.n_validation) * (rows.n_inputs + 2)
+    planned = [_planned(request, rows, budget, device) for request in requests]
     room = memory - data - _PROCESS_BYTES
     fits = [training for training in planned if training.bytes <= room]
     largest = max((training.bytes for training in fits), default=0)
     fitting = int(min(workers, memory // (_PROCESS_BYTES + data + largest)))
-    portions = _portions(fits, workers)
+    portions = _groups(fits) if device == "gpu" else _portions(fits, workers)
     return Plan(
+        device,
         tuple(portions),
-        max(1, min(fitting, len(portions))),
+        1 if device == "gpu" else max(1, min(fitting, len(portions))),
         tuple(training for training in planned if training.bytes > room),
         memory,
         _PROCESS_BYTES + data,
     )
+
+
+def places_in_group(n_networks: int) -> int:
+    """Places of a group of so many networks: a power of two, so that few sizes are compiled."""
+    return _power_of_two(n_networks)
 
 
 def available_cores() -> int:
@@ -197,41 +225,90 @@ def memory_bytes() -> float:
         return float("inf")
 
 
-def _planned(request: Request, rows: Rows, budget: Budget) -> Planned:
+class Costs(NamedTuple):
+    """What an epoch of one network takes, in the units of ``SECONDS``.
+
+    Attributes:
+        products: multiply-adds of matrix products.
+        updates: parameters times steps: the optimizer.
+        units: units times rows: activations and what else happens to each of them.
+        layers: layers times steps: calls.
+    """
+
+    products: float
+    updates: float
+    units: float
+    layers: float
+
+
+#: Seconds of one core for each unit of ``Costs``, by scripts/profile_training.py on an AMD EPYC
+#: whose core multiplies at 105 GFLOP/s.
+SECONDS = Costs(2.3e-11, 1.4e-10, 2.1e-9, 3.6e-6)
+#: Seconds of a training besides its epochs: weights to draw, a score to compute.
+_PER_TRAINING = 3e-3
+
+
+def costs_of(genome: Genome, rows: Rows) -> Costs:
+    """What an epoch of a network takes, its validation included."""
+    units = [*(layer.units for layer in genome.layers), rows.n_outputs]
+    fan_ins = genome.fan_ins(rows.n_inputs)
+    weights = sum(n * m for n, m in zip(fan_ins, units, strict=True))
+    n_steps = -(-rows.n_train // genome.batch_size)
+    return Costs(
+        weights * (3 * rows.n_train + rows.n_validation),
+        genome.parameter_count(rows.n_inputs, rows.n_outputs) * n_steps,
+        sum(units) * (rows.n_train + rows.n_validation),
+        len(units) * n_steps,
+    )
+
+
+def _planned(request: Request, rows: Rows, budget: Budget, device: str) -> Planned:
     genome = request.genome
-    layout = Layout(genome, rows.n_inputs, rows.n_outputs)
-    capacity, size = layout.capacity, genome.batch_size
-    n_steps = -(-rows.n_train // size)
-    products = layout.n_tiles * TILE * TILE * (3 * rows.n_train + rows.n_validation)
-    epoch = products * _PER_PRODUCT + n_steps * (
-        _PER_STEP + layout.n_tiles * _PER_TILE + layout.n_blocks * _PER_BLOCK
-    )
-    passes = 4 * size * (blocks_of(rows.n_inputs) + capacity.blocks) * TILE
-    weights = 6 * capacity.tiles * TILE * TILE
-    return Planned(
-        request,
-        size,
-        capacity,
-        budget.epochs * epoch,
-        4 * (passes + weights),
-        layout.n_tiles,
-        layout.padding,
-    )
+    epoch = sum(n * each for n, each in zip(costs_of(genome, rows), SECONDS, strict=True))
+    seconds = _PER_TRAINING + budget.epochs * epoch
+    parameters = genome.parameter_count(rows.n_inputs, rows.n_outputs)
+    fan_ins: Sequence[int] = genome.fan_ins(rows.n_inputs)
+    units = [layer.units for layer in genome.layers]
+    padded = parameters
+    if device == "gpu":
+        kind = kind_of(genome)
+        fan_ins, units = padded_fan_ins(kind, rows.n_inputs), [kind.width] * kind.depth
+        padded = sum((n + 3) * m for n, m in zip(fan_ins, [*units, rows.n_outputs], strict=True))
+    passes = min(genome.batch_size, rows.n_train) * (sum(fan_ins) + 4 * sum(units))
+    outputs = 2 * rows.n_validation * rows.n_outputs
+    numbers = _NUMBERS_PER_PARAMETER * padded + passes + outputs
+    return Planned(request, parameters, padded, seconds, 4 * numbers)
+
+
+def _groups(planned: Sequence[Planned]) -> list[tuple[Planned, ...]]:
+    """Groups of one kind each, the largest first; members that train alike stand together."""
+    by_kind: dict[Kind, list[Planned]] = {}
+    for training in sorted(planned, key=lambda p: -p.seconds):
+        by_kind.setdefault(kind_of(training.request.genome), []).append(training)
+    groups = []
+    for kind in sorted(by_kind, reverse=True):
+        trainings = by_kind[kind]
+        largest = max(training.bytes for training in trainings)
+        room = max(1, int(_GROUP_BYTES // largest))
+        size = min(_MOST_IN_GROUP, 1 << (room.bit_length() - 1))
+        groups += [tuple(trainings[i : i + size]) for i in range(0, len(trainings), size)]
+    return groups
 
 
 def _portions(planned: Sequence[Planned], workers: int) -> list[tuple[Planned, ...]]:
-    """Portions of trainings with one program each, programs in turn, longest first."""
+    """Portions of trainings, longest first; the last ones are short, so that no worker waits."""
     share = sum(training.seconds for training in planned) / (4 * workers)
     most = min(_PORTION_SECONDS, share)
-    by_program: dict[tuple[int, Capacity], list[list[Planned]]] = {}
+    portions: list[list[Planned]] = []
     for training in sorted(planned, key=lambda p: -p.seconds):
-        portions = by_program.setdefault(training.program, [])
-        last = portions[-1] if portions else None
-        seconds = sum(t.seconds for t in last) if last else 0.0
-        if last and seconds + training.seconds <= most and len(last) < _MOST_IN_PORTION:
-            last.append(training)
+        seconds = sum(t.seconds for t in portions[-1]) if portions else 0.0
+        if portions and seconds + training.seconds <= most and len(portions[-1]) < _MOST_IN_PORTION:
+            portions[-1].append(training)
         else:
             portions.append([training])
-    queues = sorted(by_program.values(), key=lambda q: -sum(t.seconds for p in q for t in p))
-    turns = max(map(len, queues), default=0)
-    return [tuple(queue[i]) for i in range(turns) for queue in queues if i < len(queue)]
+    return list(map(tuple, portions))
+
+
+def _power_of_two(n: int) -> int:
+    """The smallest one that is not below n."""
+    return 1 << (n - 1).bit_length()

@@ -16,8 +16,8 @@ def multiply_adds(genome: Genome, n_inputs: int, n_outputs: int) -> int:
 
     Biases, activations and what else a layer may do besides its product are not counted.
     """
-    widths = [n_inputs, *(layer.units for layer in genome.layers), n_outputs]
-    return sum(a * b for a, b in pairwise(widths))
+    units = [*(layer.units for layer in genome.layers), n_outputs]
+    return sum(n * m for n, m in zip(genome.fan_ins(n_inputs), units, strict=True))
 
 
 def training_flops(multiply_adds: int, train_rows: int, validation_rows: int, epochs: int) -> int:

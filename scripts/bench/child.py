@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.engines import device, keras_scores, train
+from bench.engines import keras_scores, train
 from bench.products import best_product
 from bench.rivals import keras_tuner_search, scikit_learn_search
 
 JOBS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "train": train,
-    "device": device,
     "keras_scores": keras_scores,
     "best_product": best_product,
     "keras_tuner": keras_tuner_search,

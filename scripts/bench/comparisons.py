@@ -60,7 +60,6 @@ class Measured:
     loop_seconds: float
     scores: Sequence[float | None]
     peak_mib: float
-    device: str | None
 
 
 def digits(settings: Settings) -> Table:
@@ -69,16 +68,11 @@ def digits(settings: Settings) -> Table:
     genomes, budget = random_genomes(sizes.digits), sizes.digits_budget
     data = {"source": "digits"}
     engine = partial(_engine, data=data, budget=budget)
-    with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryDirectory() as jax_cache:
-        jax = {"KERAS_BACKEND": "jax", "EVONET_CACHE": jax_cache}
-        brief = "left out of the quick version" if settings.quick else None
-        without_jax = None if find_spec("jax") else "skipped: jax is not installed"
+    with tempfile.TemporaryDirectory() as cache:
         fused = partial(engine, "fused", genomes)
         ways = [
             fused("fused, cold cache", environment={"EVONET_CACHE": cache}),
             fused("fused, warm cache", environment={"EVONET_CACHE": cache}),
-            fused("fused on jax, cold cache", environment=jax, absent=without_jax),
-            fused("fused on jax, warm cache", environment=jax, absent=without_jax or brief),
             engine("keras", genomes[: sizes.digits_keras], "serial Keras"),
             Way(
                 "Keras Tuner random",
@@ -176,7 +170,6 @@ def _compare(title: str, ways: Sequence[Way], count: int) -> Table:
             notes.append(f"{way.name}: {error}")
     rates = {m.way.name: per_minute(m.seconds, m.loop_seconds, m.way.trained, count) for m in done}
     cold, warm = (rates.get(f"fused, {cache} cache") for cache in ("cold", "warm"))
-    notes += [f"{m.way.name}: trained on {m.device}" for m in done if m.device]
     return Table(
         title,
         _COLUMNS,
@@ -217,7 +210,7 @@ def _measured(way: Way, finished: Finished) -> Measured:
     if way.job == "train":
         (point,) = result["points"]
         scores = [evaluation["score"] for evaluation in point["evaluations"]]
-        loop, device = point["seconds"], result["device"]
+        loop = point["seconds"]
     else:
-        scores, loop, device = result["scores"], result["loop_seconds"], None
-    return Measured(way, finished.seconds, loop, scores, finished.peak_mib, device)
+        scores, loop = result["scores"], result["loop_seconds"]
+    return Measured(way, finished.seconds, loop, scores, finished.peak_mib)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,6 @@ from evonet.data.dataset import Dataset
 from evonet.evaluation import Budget, Evaluation, Request, protocol_key, score_key
 from evonet.genome import Genome
 from evonet.metrics import choose_metric
-from evonet.training.backend import load_backend
 from evonet.training.engine import FusedEvaluator
 from evonet.training.evaluator import Evaluator, KerasEvaluator
 from evonet.training.keras_model import choose_loss
@@ -65,7 +63,7 @@ def train(points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if point.data != data:
             data, dataset = point.data, read_data(**point.data)
         results.append(_train_point(point, dataset))
-    return {"points": results, "device": _device()}
+    return {"points": results}
 
 
 def _train_point(point: Point, dataset: Dataset) -> dict[str, Any]:
@@ -163,20 +161,3 @@ def _known_scores(file: Path) -> dict[str, Any]:
         return {}
     records = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     return {record["key"]: record["evaluation"] for record in records}
-
-
-def device() -> dict[str, Any]:
-    """What the fused engine's workers train on, by the backend that KERAS_BACKEND names."""
-    return {"device": load_backend().device()}
-
-
-def _device() -> str:
-    """What this process trained on, as far as it has loaded what it would have trained with."""
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    module = sys.modules.get(backend)
-    if module is None:
-        return f"{backend}, in worker processes"
-    if backend == "jax":
-        return f"jax, {module.devices()[0]}"
-    gpus = [gpu.name for gpu in module.config.list_physical_devices("GPU")]
-    return f"{backend}, {', '.join(gpus) or 'CPU'}"

@@ -77,7 +77,6 @@ def utilisation(settings: Settings) -> Table:
             "Useful: 6 operations per weight, row and epoch, 2 per validation row; from the second "
             "time, warm.",
             "Less input gradient: without the product of the first layer that nobody needs.",
-            f"Trained on {trained['device']}.",
         ),
         {"best_product": best, "points": [_without_curves(p) for p in trained["points"]]},
     )

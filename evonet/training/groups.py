@@ -1,0 +1,188 @@
+"""Trains groups of genomes side by side, with the program of fused.py: what a GPU wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+
+from evonet.data.dataset import Dataset
+from evonet.evaluation import Budget, Request
+from evonet.genome import Genome
+from evonet.streams import stream
+from evonet.training.backend import Backend, load_backend
+from evonet.training.elementwise import scrambled
+from evonet.training.fused import (
+    ROWS_AT_ONCE,
+    Course,
+    Data,
+    Program,
+    Shape,
+    Weights,
+    first_course,
+    keras_weights,
+    members_of,
+)
+from evonet.training.initializers import initial_weights
+from evonet.training.optimizers import coefficients
+from evonet.training.plan import kind_of, places_in_group
+from evonet.training.trained import Trained, row_order
+
+
+@dataclass(frozen=True)
+class GroupTrainer:
+    """Trains on one data set.
+
+    Attributes:
+        dataset: its training part is learned, its validation part decides when to stop.
+        loss: as ``choose_loss`` returns it.
+        budget: how long to train.
+        precision: "float32", or "bfloat16" for the factors of products.
+    """
+
+    dataset: Dataset
+    loss: str
+    budget: Budget
+    precision: str = "float32"
+
+    def fit(self, requests: Sequence[Request]) -> list[Trained]:
+        """Train networks of one kind, each with early stopping on its own validation loss.
+
+        Args:
+            requests: of one kind (``plan.kind_of``), one at least. Places of the group that are
+                left over train the last one again.
+
+        Returns:
+            What each request came to, in their order.
+        """
+        backend, budget = self._backend, self.budget
+        n_left_over = places_in_group(len(requests)) - len(requests)
+        filled = [*requests, *[requests[-1]] * n_left_over]
+        shape = self.shape(filled)
+        genomes, seeds = [r.genome for r in filled], [r.seed for r in filled]
+        program = _program(shape)
+        keys = [int(scrambled(np.uint32(seed % 2**32))) for seed in seeds]
+        members = backend.tensors(members_of(shape, genomes, keys))
+        course = backend.tensors(first_course(shape, genomes, [self._drawn(r) for r in filled]))
+        steps = [coefficients(genome, shape.n_steps * budget.epochs) for genome in genomes]
+        running = np.ones(shape.networks, bool)
+        losses = np.zeros((budget.epochs, 2, shape.networks), np.float32)
+        n_epochs, best_epoch = (np.zeros(shape.networks, int) for _ in range(2))
+        best_loss = np.full(shape.networks, np.inf)
+        for epoch in range(budget.epochs):
+            done = epoch * shape.n_steps
+            order = np.stack([self._order(shape, seed, epoch) for seed in seeds], axis=1)
+            rows = np.stack([own[done : done + shape.n_steps] for own in steps], axis=1)
+            flags = backend.ops.convert_to_tensor(running)
+            arguments = backend.tensors((order, rows, np.int32(done)))
+            course = program(course._replace(running=flags), members, *arguments, self._data)
+            losses[epoch] = backend.ops.convert_to_numpy(course.losses)
+            n_epochs[running] = epoch + 1
+            better = running & (losses[epoch, 1] < best_loss)
+            best_loss[better], best_epoch[better] = losses[epoch, 1, better], epoch + 1
+            tired = (epoch > 0) & (epoch + 1 - best_epoch >= budget.patience_epochs)
+            running &= np.isfinite(losses[epoch]).all(axis=0) & ~tired
+            if not running.any():
+                break
+        return self._trained(shape, genomes[: len(requests)], course, losses, n_epochs, best_epoch)
+
+    def shape(self, requests: Sequence[Request]) -> Shape:
+        """What is compiled for a group."""
+        (kind,) = {kind_of(request.genome) for request in requests}
+        return Shape(
+            len(requests),
+            kind,
+            self.dataset.n_inputs,
+            self.dataset.target.n_outputs,
+            self.loss,
+            len(self.dataset.train),
+            len(self.dataset.validation),
+            self.precision,
+        )
+
+    def _trained(
+        self,
+        shape: Shape,
+        genomes: Sequence[Genome],
+        course: Course,
+        losses: np.ndarray,
+        n_epochs: np.ndarray,
+        best_epoch: np.ndarray,
+    ) -> list[Trained]:
+        ops = self._backend.ops
+        best = _as_numpy(ops.convert_to_numpy, course.best)
+        outputs = ops.convert_to_numpy(course.best_outputs)
+        return [
+            Trained(
+                tuple(losses[: n_epochs[g], 0, g].tolist()),
+                tuple(losses[: n_epochs[g], 1, g].tolist()),
+                int(best_epoch[g]),
+                outputs[:, g].reshape(-1, shape.n_outputs)[: shape.n_validation],
+                keras_weights(shape, genome, best, g),
+            )
+            for g, genome in enumerate(genomes)
+        ]
+
+    def _drawn(self, request: Request) -> list[np.ndarray]:
+        return initial_weights(
+            stream(request.seed, "weights"),
+            request.genome,
+            self.dataset.n_inputs,
+            self.dataset.target.n_outputs,
+        )
+
+    def _order(self, shape: Shape, seed: int, epoch: int) -> np.ndarray:
+        """``(n_steps, batch_size)``; the last step is filled with any rows."""
+        order = np.zeros(shape.n_steps * shape.kind.batch_size, np.int32)
+        order[: shape.n_train] = row_order(seed, epoch, shape.n_train)
+        return order.reshape(shape.n_steps, shape.kind.batch_size)
+
+    @cached_property
+    def _backend(self) -> Backend:
+        return load_backend()
+
+    @cached_property
+    def _data(self) -> Data:
+        """The rows on the device."""
+        train, checked = self.dataset.train, self.dataset.validation
+        rows = min(len(checked), ROWS_AT_ONCE)
+        chunks = -(-len(checked) // rows)
+
+        def chunked(array: np.ndarray) -> np.ndarray:
+            padded = np.zeros((chunks * rows, *array.shape[1:]), np.float32)
+            padded[: len(array)] = array
+            return padded.reshape(chunks, rows, *array.shape[1:])
+
+        weights = [np.ones(len(p)) if p.weight is None else p.weight for p in (train, checked)]
+        return self._backend.tensors(
+            Data(
+                np.asarray(train.x, np.float32),
+                np.asarray(train.y, np.float32),
+                np.asarray(weights[0], np.float32),
+                chunked(checked.x),
+                chunked(checked.y),
+                chunked(weights[1]),
+            )
+        )
+
+
+@cache
+def _program(shape: Shape) -> Callable[..., Course]:
+    """The programs of this process."""
+    return Program(load_backend(), shape).compiled()
+
+
+def _as_numpy(convert: Callable[[Any], np.ndarray], weights: Weights) -> Weights:
+    """Nested named tuples of tensors as arrays."""
+
+    def converted(part: Any) -> Any:
+        if not isinstance(part, tuple):
+            return convert(part)
+        parts = [converted(p) for p in part]
+        return type(part)(*parts) if hasattr(part, "_fields") else tuple(parts)
+
+    everything: Weights = converted(weights)
+    return everything
