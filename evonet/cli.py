@@ -104,7 +104,7 @@ def _flag(name: str) -> inspect.Parameter:
 
 
 @app.command("evolve")
-@_with_settings("Data", "Goal", "Search", "Stop", "Training", "Record")
+@_with_settings("Data", "Goal", "Search", "Stop", "Winner", "Training", "Record")
 def evolve_command(
     *,
     config: Annotated[

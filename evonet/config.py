@@ -96,6 +96,13 @@ class RunConfig(BaseModel):
     )
     target_score: float | None = _number(None, "Stop", "Validation score that is good enough.")
 
+    finalists: int = _number(
+        3, "Winner", "Best networks that are trained again on fresh seeds.", ge=1, le=1000
+    )
+    repeats: int = _number(
+        3, "Winner", "Trainings of each finalist; their mean chooses. 0 trusts the search.", ge=0
+    )
+
     epochs: int = _number(20, "Training", "Most epochs for a candidate.", ge=1)
     patience_epochs: int = _number(
         5, "Training", "Epochs without a lower validation loss before stopping.", ge=1

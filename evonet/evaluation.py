@@ -37,10 +37,12 @@ class Request:
         genome: the network and how it trains.
         seed: decides the initial weights, the order of the rows and the dropout; another seed
             for every repeat (see ``streams.training_seed``).
+        repeat: 0 for the search; 1 and up for what is trained again to know its worth.
     """
 
     genome: Genome
     seed: int
+    repeat: int = 0
 
 
 @dataclass(frozen=True)

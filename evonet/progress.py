@@ -81,6 +81,9 @@ class RunResult:
             "metric": self.metric.name,
             "winner": winner.genome.to_dict() if winner else None,
             "search_score": winner.search_score if winner else None,
+            "revalidated_score": winner.revalidated_score if winner else None,
+            "revalidated_half_width": winner.revalidated_half_width if winner else None,
+            "repeats": list(winner.repeats) if winner else None,
             "validation_score": winner.validation_score if winner else None,
             "test_score": winner.test_score if winner else None,
             "test_rows": self.n_test,
@@ -122,6 +125,9 @@ class Observer:
 
     def on_search_end(self, reason: str) -> None:
         """The search is over; the winner is about to be fitted."""
+
+    def on_revalidation_start(self, n_finalists: int, n_repeats: int) -> None:
+        """The best networks are about to be trained again on fresh seeds."""
 
     def on_end(self, result: RunResult) -> None:
         """Everything is written."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from evonet.champion.baselines import fit_baselines
-from evonet.champion.winner import MODEL_FILE, crown, save_winner
+from evonet.champion.winner import FINAL_REPEAT, MODEL_FILE, Finalist, crown, save_winner
 from evonet.config import RunConfig
 from evonet.errors import RecordError, TrainingError
 from evonet.evolution.search import Candidate, Search
@@ -31,11 +32,8 @@ from evonet.store.exports import exporting
 from evonet.store.record import RunRecord, StoredCandidate, StoredEvaluation, StoredGeneration
 from evonet.training.plan import Plan
 
-#: A genome and the score that brought it here, if there was a search.
-Finalist = tuple[Genome, float | None]
-
 #: How many of the best genomes may stand in for a winner whose final fit diverges.
-_FINALISTS = 3
+_SUBSTITUTES = 3
 
 
 def evolve(
@@ -180,15 +178,20 @@ def _run(session: Session) -> RunResult:
     with session.record:
         _start(session)
         if session.given is not None:
-            finalists: list[Finalist] = [(session.given, None)]
+            finalists = [Finalist(session.given)]
             reason: str | None = "no search: one genome was given"
         else:
             reason = _search(session)
-            finalists = _ranked(session)[:_FINALISTS]
+            finalists = _ranked(session)
         if reason is None or session.should_stop():
             return _end(session, None)
         session.observer.on_search_end(reason)
-        _crown(session, finalists, reason)
+        if session.given is None:
+            revalidated = _revalidated(session, finalists)
+            if revalidated is None:
+                return _end(session, None)
+            finalists = revalidated
+        _crown(session, finalists[:_SUBSTITUTES], reason)
         return _end(session, reason)
 
 
@@ -297,7 +300,40 @@ def _ranked(session: Session) -> list[Finalist]:
     """Every genome with a score, best first."""
     usable = [stored for stored in session.record.evaluations() if stored.evaluation.ok]
     usable.sort(key=lambda stored: rank(stored.evaluation, session.metric))
-    return [(stored.genome, stored.evaluation.score) for stored in usable]
+    return [Finalist(stored.genome, stored.evaluation.score) for stored in usable]
+
+
+def _revalidated(session: Session, ranked: Sequence[Finalist]) -> list[Finalist] | None:
+    """The best trained again on fresh seeds, by the mean of these; the others follow them.
+
+    The best score of many is the luckiest as well: repeats of the few best tell which is good.
+    None where the user stopped it; what was trained is kept.
+    """
+    config, n = session.config, session.config.finalists
+    if not config.repeats:
+        return list(ranked)
+    finalists = {finalist.genome.key: finalist for finalist in ranked[:n]}
+    requests = [
+        session.request(finalist.genome, FINAL_REPEAT + 1 + i)
+        for finalist in finalists.values()
+        for i in range(config.repeats)
+    ]
+    session.observer.on_revalidation_start(len(finalists), config.repeats)
+    cache = ScoreCache(session.record.folder.parent)
+    scores: dict[str, list[float | None]] = {key: [] for key in finalists}
+    try:
+        evaluating = session.evaluator(cache).evaluate(requests)
+        for _ in requests:
+            if session.should_stop():
+                return None
+            stored = next(evaluating)
+            scores[stored.genome.key].append(stored.evaluation.score)
+            session.observer.on_evaluation(stored.evaluation)
+    finally:
+        cache.close()
+    again = [replace(f, repeats=tuple(scores[key])) for key, f in finalists.items()]
+    again.sort(key=lambda finalist: finalist.rank(session.metric))
+    return [*again, *ranked[n:]]
 
 
 def _crown(session: Session, finalists: Sequence[Finalist], reason: str) -> None:
@@ -311,7 +347,7 @@ def _crown(session: Session, finalists: Sequence[Finalist], reason: str) -> None
             f"The search ended ({reason}) before any training succeeded. Go on with another limit, "
             f"as in evonet resume {record.folder} --generations 10"
         )
-    keys = [genome.key for genome, _ in finalists]
+    keys = [finalist.genome.key for finalist in finalists]
     winners = record.winners()
     if winners and (record.folder / MODEL_FILE).is_file():
         tried = winners[-1]["tried"]

@@ -200,9 +200,9 @@ class Session:
         """The key of everything besides genome and seed that a score depends on."""
         return protocol_key(**_protocol(self.config, self.dataset))
 
-    def request(self, genome: Genome) -> Request:
-        """The training the search asks for."""
-        return Request(genome, training_seed(self.config.seed, genome.key))
+    def request(self, genome: Genome, repeat: int = 0) -> Request:
+        """The training the search asks for, or another one of the same genome."""
+        return Request(genome, training_seed(self.config.seed, genome.key, repeat), repeat)
 
     def evaluator(self, cache: ScoreCache) -> CachedEvaluator:
         """The engine that trains candidates, behind the record and the score cache."""

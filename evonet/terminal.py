@@ -131,6 +131,10 @@ class TerminalObserver(Observer):
         self.say(f"Search ended: {reason}.")
         self._show_bar("fitting the winner", None)
 
+    def on_revalidation_start(self, n_finalists: int, n_repeats: int) -> None:
+        again = f"training the best {n_finalists} again, on {n_repeats} fresh seeds each"
+        self._show_bar(again, n_finalists * n_repeats)
+
     def on_end(self, result: RunResult) -> None:
         self._progress.stop()
         self.say()
@@ -245,10 +249,7 @@ def _verdict(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
     """What the scores are worth, said honestly."""
     lines = []
     if winner.search_score is not None:
-        lines.append(
-            f"In the search the winner scored {score_text(winner.search_score)} on the validation "
-            "part: the best of many, and so flattering."
-        )
+        lines.append(_optimism(winner, result.metric))
     if result.n_winners == 1:
         lines.append("The test part took part in no choice: its score is the one to report.")
     else:
@@ -279,6 +280,20 @@ def _verdict(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
             (f"On the test part the winner does NOT beat: {', '.join(as_good)}. {advice}", "yellow")
         )
     return [*said, *_noise(winner, result)]
+
+
+def _optimism(winner: Winner, metric: Metric) -> str:
+    """How far the score of the search flatters, as trainings on fresh seeds tell."""
+    searched, again = winner.search_score, winner.revalidated_score
+    said = f"In the search the winner scored {score_text(searched)} on the validation part"
+    if again is None or searched is None:
+        return f"{said}: one of the best of many, and so flattering."
+    half_width = winner.revalidated_half_width
+    interval = "" if half_width is None else f" ± {score_text(half_width)} (95 %)"
+    gap = metric.sign * (searched - again)
+    verdict = f"the search flattered it by {score_text(gap)}" if gap > 0 else "no flattery in that"
+    n = len(winner.repeats)
+    return f"{said}, and {score_text(again)}{interval} on {n} fresh seeds: {verdict}."
 
 
 def _noise(winner: Winner, result: RunResult) -> list[tuple[str, str]]:

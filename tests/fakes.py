@@ -59,8 +59,9 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
         trained: list[str] = []  # noqa: RUF012 - one list per test is the point
 
     def crown(finalists, *_: object):
-        genome, search_score = finalists[0]
-        winner = Winner(genome, search_score, 0.5, 0.5, {"accuracy": 0.5}, 7, 2, (1.0,), (1.0,))
+        best = finalists[0]
+        scores = best.search_score, best.repeats, 0.5, 0.5, {"accuracy": 0.5}
+        winner = Winner(best.genome, *scores, 7, 2, (1.0,), (1.0,))
         return winner, None
 
     for engine in ("KerasEvaluator", "FusedEvaluator"):

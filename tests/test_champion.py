@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score
 
 from evonet.champion.baselines import fit_baselines
 from evonet.champion.prediction import predict_file
-from evonet.champion.winner import crown
+from evonet.champion.winner import Finalist, crown
 from evonet.config import make_config
 from evonet.data.dataset import load_dataset
 from evonet.errors import DataError, RecordError, TrainingError
@@ -26,7 +26,7 @@ from evonet.progress import RunResult
 from evonet.run import train
 from evonet.store.record import RunRecord
 from evonet.streams import training_seed
-from evonet.training.keras_model import fit_network
+from evonet.training.trainer import Trainer
 
 GENOME = Genome((Layer(16, "relu", 0.1),), "matched_normal", "adam", 0.01, 16)
 DIVERGES = Genome((Layer(64, "relu"),) * 4, "he_normal", "sgd", 100.0, 16)
@@ -144,21 +144,23 @@ def test_a_finalist_whose_final_fit_diverges_makes_way_for_the_next() -> None:
     dataset = load_dataset(make_config({"data": "iris"}))
     metric = choose_metric("auto", dataset.target)
     loss, budget = "sparse_categorical_crossentropy", Budget(3, 2)
-    winner, _ = crown([(DIVERGES, 0.9), (GENOME, 0.8)], dataset, metric, loss, budget, 0)
+    winner, _ = crown(
+        [Finalist(DIVERGES, 0.9), Finalist(GENOME, 0.8)], dataset, metric, loss, budget, 0
+    )
     assert (winner.genome, winner.search_score) == (GENOME, 0.8)
     with pytest.raises(
         TrainingError, match=r"final fit failed for the best 1 genomes \(a loss was not finite"
     ):
-        crown([(DIVERGES, 0.9)], dataset, metric, loss, budget, 0)
+        crown([Finalist(DIVERGES, 0.9)], dataset, metric, loss, budget, 0)
 
 
 def test_the_final_fit_draws_other_numbers_than_the_search_did() -> None:
     dataset = load_dataset(make_config({"data": "iris"}))
     metric = choose_metric("auto", dataset.target)
     loss, budget = "sparse_categorical_crossentropy", Budget(2, 2)
-    winner, _ = crown([(GENOME, 0.8)], dataset, metric, loss, budget, 7)
+    winner, _ = crown([Finalist(GENOME, 0.8)], dataset, metric, loss, budget, 7)
     search, fresh = (
-        fit_network(GENOME, dataset, loss, budget, training_seed(7, GENOME.key, repeat))
+        Trainer(dataset, loss, budget).fit(GENOME, training_seed(7, GENOME.key, repeat))
         for repeat in (0, 1)
     )
     assert winner.validation_loss == fresh.validation_loss != search.validation_loss

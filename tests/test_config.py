@@ -15,7 +15,7 @@ from evonet.config import RunConfig, make_config, read_config, setting_types
 from evonet.errors import ConfigError
 from evonet.evolution.search import SearchSettings
 
-PANELS = ("Data", "Goal", "Search", "Stop", "Training", "Record")
+PANELS = ("Data", "Goal", "Search", "Stop", "Winner", "Training", "Record")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 FRACTIONS = st.floats(0, 1, exclude_min=True, exclude_max=True)
 NUMBERS = st.integers(1, 2**62)
@@ -149,6 +149,9 @@ BOUNDS = [
     ("max_trainings", 1, 0, "greater than or equal to 1"),
     ("max_minutes", 1e-9, 0, "greater than 0"),
     ("patience", 1, 0, "greater than or equal to 1"),
+    ("finalists", 1, 0, "greater than or equal to 1"),
+    ("finalists", 1000, 1001, "less than or equal to 1000"),
+    ("repeats", 0, -1, "greater than or equal to 0"),
     ("epochs", 1, 0, "greater than or equal to 1"),
     ("patience_epochs", 1, 0, "greater than or equal to 1"),
     ("final_epochs", 1, 0, "greater than or equal to 1"),

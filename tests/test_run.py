@@ -27,7 +27,7 @@ __all__ = ["fake_training"]
 def config(tmp_path: Path) -> RunConfig:
     return make_config(
         {"data": "iris", "results": tmp_path, "name": "run", "population_size": 6, "elites": 2}
-        | {"generations": 6}
+        | {"generations": 6, "repeats": 0}
     )
 
 
@@ -39,7 +39,19 @@ def history(folder: Path) -> tuple:
         evaluations = {
             s.score_key: replace(s.evaluation, seconds=0.0) for s in record.evaluations()
         }
-        return candidates, generations, evaluations, record.winners(), record.fact("baselines")
+        repeats = [(s.score_key, s.repeat, s.evaluation.score) for s in record.repeats()]
+        facts = record.winners(), record.fact("baselines"), repeats
+        return candidates, generations, evaluations, *facts
+
+
+class _Remembers(Observer):
+    """What was said of the re-validation."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[int, int]] = []
+
+    def on_revalidation_start(self, n_finalists: int, n_repeats: int) -> None:
+        self.said.append((n_finalists, n_repeats))
 
 
 class StopAfter(Observer):
@@ -300,7 +312,7 @@ class TestRecord:
         with sqlite3.connect(folder / "run.sqlite") as connection:
             connection.execute("UPDATE format SET version = 99")
         connection.close()
-        with pytest.raises(RecordError, match=r"of version 99; this evonet reads version 1\. Use"):
+        with pytest.raises(RecordError, match=r"of version 99; this evonet reads version 2\. Use"):
             resume(folder)
 
     def test_labels_are_not_smoothed_in_regression_by_candidates_or_founders(
@@ -330,3 +342,62 @@ class TestRecord:
         record.close()
         assert set(table["learning_rate"]) == {0.002}
         assert set(table["optimizer"]) == {"adam"}
+
+
+@pytest.mark.usefixtures("fake_training")
+class TestRevalidation:
+    def test_the_winner_is_the_finalist_with_the_best_mean_on_fresh_seeds(
+        self, config: RunConfig
+    ) -> None:
+        observer = _Remembers()
+        result = evolve(config.changed(finalists=4, repeats=2), observer)
+        assert observer.said == [(4, 2)]
+        with RunRecord(result.folder) as record:
+            searched = {s.genome.key: s.evaluation.score for s in record.evaluations()}
+            means: dict[str, list[float]] = {}
+            for stored in record.repeats():
+                means.setdefault(stored.genome.key, []).append(stored.evaluation.score)
+            assert record.count_trainings() == len(searched)  # repeats are not the search's
+        best_four = sorted(searched, key=searched.__getitem__)[-4:]
+        assert set(means) == set(best_four)
+        assert {len(scores) for scores in means.values()} == {2}
+        winner = result.winner
+        assert winner is not None
+        assert winner.genome.key == max(means, key=lambda key: sum(means[key]))
+        assert winner.search_score == searched[winner.genome.key]
+        assert sorted(winner.repeats) == sorted(means[winner.genome.key])
+        assert winner.revalidated_score == pytest.approx(sum(winner.repeats) / 2)
+        assert not set(winner.repeats) & set(searched.values())  # other seeds, other scores
+
+    def test_a_finalist_that_fails_again_comes_last(
+        self, config: RunConfig, fake_training: type[FakeEvaluator]
+    ) -> None:
+        whole = evolve(config.changed(name="whole", results=config.results / "a"))
+        best = whole.winner.genome.key
+        fake_training.fails = staticmethod(
+            lambda r: ("diverged", "no") if r.genome.key == best and r.repeat else None
+        )
+        result = evolve(config.changed(finalists=3, repeats=2))
+        assert result.winner.genome.key != best
+        assert len(result.winner.repeats) == 2
+
+    @pytest.mark.parametrize("n", [31, 33, 38])
+    def test_stopped_within_it_and_resumed_equals_one_that_was_not(
+        self, config: RunConfig, n: int
+    ) -> None:
+        config = config.changed(finalists=3, repeats=3)
+        whole = evolve(config.changed(name="whole", results=config.results / "a"))
+        stopper = StopAfter(n)
+        stopped = evolve(config, stopper, stopper.asked)
+        assert stopped.interrupted
+        assert history(resume(stopped.folder).folder) == history(whole.folder)
+
+    def test_searching_on_after_it_equals_a_search_that_never_stopped(
+        self, config: RunConfig
+    ) -> None:
+        config = config.changed(finalists=3, repeats=3, generations=20)
+        whole = evolve(config.changed(name="w", results=config.results / "a", max_trainings=40))
+        short = evolve(config.changed(max_trainings=20))
+        longer = resume(short.folder, {"max_trainings": 40})
+        assert history(longer.folder)[:3] == history(whole.folder)[:3]
+        assert longer.winner.genome == whole.winner.genome

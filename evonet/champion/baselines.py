@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from evonet.champion.fitting import fit
 from evonet.data.dataset import Dataset, Part
 from evonet.evaluation import Budget
 from evonet.genome import Genome, Layer
 from evonet.metrics import Metric, score
 from evonet.streams import training_seed
-from evonet.training.evaluator import attempt, network_score
 
 #: What most tutorials build.
 DEFAULT_MLP = Genome((Layer(128, "relu"), Layer(128, "relu")), "glorot_uniform", "adam", 1e-3, 32)
@@ -67,12 +67,10 @@ def fit_baselines(
         yield _fitted("majority", "always the commonest class", prior, dataset, metric)
         logistic = LogisticRegression(max_iter=300)
         yield _fitted("linear", "logistic regression", logistic, dataset, metric)
-    seed = training_seed(seed, DEFAULT_MLP.key)
-    default = attempt(DEFAULT_MLP, dataset, metric, loss, budget, seed)
-    test_score = None
-    if default.fitted is not None and default.score is not None:
-        test_score = network_score(default.fitted.network, dataset, metric, dataset.test)
-    yield Baseline("default MLP", f"no search: {DEFAULT_MLP}", default.score, test_score)
+    training = training_seed(seed, DEFAULT_MLP.key)
+    default = fit(DEFAULT_MLP, dataset, {metric.name: metric}, metric, loss, budget, training)
+    scores = default.outcome.score, default.test_scores.get(metric.name)
+    yield Baseline("default MLP", f"no search: {DEFAULT_MLP}", *scores)
 
 
 def _fitted(

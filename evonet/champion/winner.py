@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
+from evonet.champion.fitting import fit
 from evonet.data.dataset import Dataset
 from evonet.errors import TrainingError
 from evonet.evaluation import Budget
@@ -14,11 +17,35 @@ from evonet.genome import Genome
 from evonet.genome.files import write_genomes
 from evonet.metrics import Metric, metrics_of
 from evonet.streams import training_seed
-from evonet.training.evaluator import attempt, network_score
-from evonet.training.keras_model import with_output
+from evonet.training.keras_model import build_network, with_output
 
 MODEL_FILE = "model.keras"
 GENOME_FILE = "best_genome.json"
+
+
+#: The repeat whose seed the final fit has; those after it are of finalists trained again.
+FINAL_REPEAT = 1
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A genome that may become the winner.
+
+    Attributes:
+        genome: what it is.
+        search_score: the score that brought it here; None without search.
+        repeats: its scores on fresh seeds, None for a training that failed; empty without any.
+    """
+
+    genome: Genome
+    search_score: float | None = None
+    repeats: tuple[float | None, ...] = ()
+
+    def rank(self, metric: Metric) -> tuple[int, float]:
+        """Lower is better: first by failures among the repeats, then by their mean."""
+        known = [score for score in self.repeats if score is not None]
+        mean = fmean(known) if known else 0.0
+        return len(self.repeats) - len(known), -metric.sign * mean
 
 
 @dataclass(frozen=True)
@@ -27,7 +54,9 @@ class Winner:
 
     Attributes:
         genome: what it is.
-        search_score: the score that won the search, on the validation part; None without search.
+        search_score: its score in the search, on the validation part; None without search.
+        repeats: scores of the same training on fresh seeds, in no order that matters; they chose
+            it among the finalists, None for those that failed.
         validation_score: the same metric and part after the final fit.
         test_score: the metric on the test part after the final fit; None if a prediction there is
             not finite, because a row holds numbers far beyond those of training.
@@ -40,6 +69,7 @@ class Winner:
 
     genome: Genome
     search_score: float | None
+    repeats: tuple[float | None, ...]
     validation_score: float
     test_score: float | None
     test_scores: Mapping[str, float | None]
@@ -48,6 +78,22 @@ class Winner:
     train_loss: tuple[float, ...]
     validation_loss: tuple[float, ...]
 
+    @property
+    def revalidated_score(self) -> float | None:
+        """The mean of the scores on fresh seeds; None without any."""
+        known = [score for score in self.repeats if score is not None]
+        return fmean(known) if known else None
+
+    @property
+    def revalidated_half_width(self) -> float | None:
+        """Half of the 95 % interval of that mean (Student's t); None below two scores."""
+        from scipy.stats import t
+
+        known = [score for score in self.repeats if score is not None]
+        if len(known) < 2:
+            return None
+        return float(t.ppf(0.975, len(known) - 1)) * stdev(known) / math.sqrt(len(known))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {**asdict(self), "genome": self.genome.to_dict()}
@@ -55,13 +101,13 @@ class Winner:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Winner:
         """The winner of a record as ``to_dict`` writes it."""
-        curves = {name: tuple(record[name]) for name in ("train_loss", "validation_loss")}
+        curves = {n: tuple(record[n]) for n in ("repeats", "train_loss", "validation_loss")}
         genome = Genome.from_dict(record["genome"], "Winner of the run")
         return cls(**{**record, **curves, "genome": genome})
 
 
 def crown(
-    finalists: Sequence[tuple[Genome, float | None]],
+    finalists: Sequence[Finalist],
     dataset: Dataset,
     metric: Metric,
     loss: str,
@@ -71,7 +117,7 @@ def crown(
     """Fit the first finalist; the next one only where its training fails.
 
     Args:
-        finalists: genomes and their search scores, best first.
+        finalists: best first.
         dataset: what to fit and score on. Its test part is used once, for the one that is kept.
         metric: the run's metric.
         loss: as ``choose_loss`` returns it.
@@ -84,28 +130,28 @@ def crown(
     Raises:
         TrainingError: the final fit of every finalist failed.
     """
-    for genome, search_score in finalists:
-        training = training_seed(seed, genome.key, repeat=1)
-        outcome = attempt(genome, dataset, metric, loss, budget, training)
-        fitted = outcome.fitted
-        if fitted is None or outcome.score is None:
+    for finalist in finalists:
+        genome = finalist.genome
+        training = training_seed(seed, genome.key, FINAL_REPEAT)
+        fitted = fit(genome, dataset, metrics_of(dataset.target), metric, loss, budget, training)
+        outcome, trained = fitted.outcome, fitted.outcome.fitted
+        if trained is None or outcome.score is None:
             continue
-        test_scores = {
-            name: network_score(fitted.network, dataset, other, dataset.test)
-            for name, other in metrics_of(dataset.target).items()
-        }
         winner = Winner(
             genome=genome,
-            search_score=search_score,
+            search_score=finalist.search_score,
+            repeats=finalist.repeats,
             validation_score=outcome.score,
-            test_score=test_scores[metric.name],
-            test_scores=test_scores,
+            test_score=fitted.test_scores[metric.name],
+            test_scores=fitted.test_scores,
             parameters=dataset.parameter_count(genome),
-            best_epoch=fitted.best_epoch,
-            train_loss=fitted.train_loss,
-            validation_loss=fitted.validation_loss,
+            best_epoch=trained.best_epoch,
+            train_loss=trained.train_loss,
+            validation_loss=trained.validation_loss,
         )
-        return winner, with_output(fitted.network, dataset.target)
+        network = build_network(genome, dataset.n_inputs, dataset.target.n_outputs)
+        network.set_weights(trained.weights)
+        return winner, with_output(network, dataset.target)
     raise TrainingError(
         f"The final fit failed for the best {len(finalists)} genomes ({outcome.reason}). Lower "
         "the learning rates of the search space, or pass a smaller --final-epochs."

@@ -108,6 +108,45 @@ def remove_layer(rng: np.random.Generator, genome: Genome, space: SearchSpace) -
     return space.with_layers(genome, (*genome.layers[:place], *genome.layers[place + 1 :]))
 
 
+def widen(_: np.random.Generator, genome: Genome, space: SearchSpace) -> Genome:
+    """Every layer takes the next larger number of units."""
+    return _resized(genome, space, 1)
+
+
+def narrow(_: np.random.Generator, genome: Genome, space: SearchSpace) -> Genome:
+    """Every layer takes the next smaller number of units."""
+    return _resized(genome, space, -1)
+
+
+def equalise(rng: np.random.Generator, genome: Genome, space: SearchSpace) -> Genome:
+    """Every layer becomes a copy of one of them."""
+    if not genome.layers:
+        return genome
+    model = genome.layers[int(rng.integers(len(genome.layers)))]
+    return space.with_layers(genome, (model,) * len(genome.layers))
+
+
+def enlarge_first_layer(rng: np.random.Generator, genome: Genome, space: SearchSpace) -> Genome:
+    """The first layer takes a larger number of units."""
+    if not genome.layers:
+        return genome
+    first, *rest = genome.layers
+    larger: list[Any] = [n for n in space.genes["units"].values if float(n) > first.units]
+    if not larger:
+        return genome
+    units = larger[min(int(rng.geometric(0.5)), len(larger)) - 1]
+    return space.with_layers(genome, (replace(first, units=units), *rest))
+
+
+def _resized(genome: Genome, space: SearchSpace, step: int) -> Genome:
+    """Every layer with the number of units that is a step away, where there is one."""
+    values = space.genes["units"].values
+    places = [values.index(space.genes["units"].nearest(layer.units)) for layer in genome.layers]
+    units: list[Any] = [values[min(max(place + step, 0), len(values) - 1)] for place in places]
+    layers = tuple(replace(layer, units=n) for layer, n in zip(genome.layers, units, strict=True))
+    return space.with_layers(genome, layers)
+
+
 @dataclass(frozen=True)
 class Mutation:
     """An operator on one genome and how often it is drawn, relative to the others."""
@@ -124,6 +163,10 @@ MUTATIONS: Mapping[str, Mutation] = {
     "add_layer": Mutation(add_layer, 1),
     "duplicate_layer": Mutation(duplicate_layer, 0.5),
     "remove_layer": Mutation(remove_layer, 1),
+    "widen": Mutation(widen, 0.5),
+    "narrow": Mutation(narrow, 0.5),
+    "equalise": Mutation(equalise, 0.5),
+    "enlarge_first_layer": Mutation(enlarge_first_layer, 0.5),
 }
 
 

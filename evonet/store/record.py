@@ -30,7 +30,7 @@ from evonet.genome import Genome
 from evonet.store.database import Database
 
 FILE = "run.sqlite"
-VERSION = 1
+VERSION = 2
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE evaluations (
@@ -38,7 +38,8 @@ CREATE TABLE evaluations (
     score_key TEXT UNIQUE NOT NULL,
     origin TEXT NOT NULL,
     genome TEXT NOT NULL,
-    evaluation TEXT NOT NULL
+    evaluation TEXT NOT NULL,
+    repeat INTEGER NOT NULL
 );
 CREATE INDEX evaluations_by_origin ON evaluations (origin);
 CREATE TABLE candidates (
@@ -52,6 +53,7 @@ CREATE TABLE generations (
 );
 CREATE TABLE winners (number INTEGER PRIMARY KEY, winner TEXT NOT NULL)
 """
+_EVALUATIONS = "SELECT score_key, origin, genome, evaluation, repeat FROM evaluations"
 
 Origin = Literal["trained", "cached"]
 
@@ -65,12 +67,14 @@ class StoredEvaluation:
         origin: trained by this run, or taken from the score cache.
         genome: the genome that was trained.
         evaluation: what the training said.
+        repeat: 0 for a training of the search; 1 and up for a finalist's on fresh seeds.
     """
 
     score_key: str
     origin: Origin
     genome: Genome
     evaluation: Evaluation
+    repeat: int = 0
 
 
 @dataclass(frozen=True)
@@ -173,13 +177,14 @@ class RunRecord:
         """Write down one evaluation; on return it is on disk."""
         with self._database.transaction():
             self._database.execute(
-                "INSERT INTO evaluations (score_key, origin, genome, evaluation) "
-                "VALUES (?, ?, ?, ?)",
+                "INSERT INTO evaluations (score_key, origin, genome, evaluation, repeat) "
+                "VALUES (?, ?, ?, ?, ?)",
                 (
                     stored.score_key,
                     stored.origin,
                     stored.genome.to_json(),
                     stored.evaluation.to_json(),
+                    stored.repeat,
                 ),
             )
 
@@ -187,21 +192,28 @@ class RunRecord:
         """The evaluation under a score key, or None."""
         found = self._database.read(
             _stored_evaluation,
-            "SELECT score_key, origin, genome, evaluation FROM evaluations WHERE score_key = ?",
+            f"{_EVALUATIONS} WHERE score_key = ?",
             (score_key,),
         )
         return found[0] if found else None
 
     def evaluations(self) -> list[StoredEvaluation]:
-        """All evaluations, in the order in which they were written."""
+        """All evaluations of the search, in the order in which they were written."""
         return self._database.read(
-            _stored_evaluation,
-            "SELECT score_key, origin, genome, evaluation FROM evaluations ORDER BY position",
+            _stored_evaluation, f"{_EVALUATIONS} WHERE repeat = 0 ORDER BY position"
+        )
+
+    def repeats(self) -> list[StoredEvaluation]:
+        """All evaluations of finalists on fresh seeds, in the order in which they were written."""
+        return self._database.read(
+            _stored_evaluation, f"{_EVALUATIONS} WHERE repeat > 0 ORDER BY position"
         )
 
     def count_trainings(self) -> int:
-        """Trainings this run did itself, failed ones included."""
-        rows = self._database.execute("SELECT count(*) FROM evaluations WHERE origin = 'trained'")
+        """Trainings of the search that this run did itself, failed ones included."""
+        rows = self._database.execute(
+            "SELECT count(*) FROM evaluations WHERE origin = 'trained' AND repeat = 0"
+        )
         return int(rows[0][0])
 
     def search_seconds(self) -> float:
@@ -210,7 +222,8 @@ class RunRecord:
             float,
             """SELECT total(seconds) + (
                 SELECT total(json_extract(evaluation, '$.seconds')) FROM evaluations
-                WHERE origin = 'trained' AND score_key NOT IN (SELECT score_key FROM candidates)
+                WHERE origin = 'trained' AND repeat = 0
+                AND score_key NOT IN (SELECT score_key FROM candidates)
             ) FROM generations""",
         )
         return total
@@ -280,11 +293,10 @@ def _write_facts(database: Database, facts: dict[str, Any]) -> None:
 
 
 def _stored_evaluation(
-    score_key: str, origin: Origin, genome: str, evaluation: str
+    score_key: str, origin: Origin, genome: str, evaluation: str, repeat: int
 ) -> StoredEvaluation:
-    return StoredEvaluation(
-        score_key, origin, Genome.from_dict(json.loads(genome)), Evaluation.from_json(evaluation)
-    )
+    made = Genome.from_dict(json.loads(genome)), Evaluation.from_json(evaluation)
+    return StoredEvaluation(score_key, origin, *made, int(repeat))
 
 
 def _stored_generation(

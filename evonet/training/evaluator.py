@@ -105,19 +105,26 @@ class Outcome(Generic[T]):
 def attempt(
     genome: Genome, dataset: Dataset, metric: Metric, loss: str, budget: Budget, seed: int
 ) -> Outcome[Fitted]:
-    """Train a network and score it on the validation part; whatever goes wrong is an outcome.
+    """Train a network by Keras and score it on the validation part; what goes wrong is an outcome.
 
     Args: as ``fit_network``, and the metric of the score.
     """
-    parameters = dataset.parameter_count(genome)
-    needed = parameters * _BYTES_PER_PARAMETER
-    if needed > memory_bytes():
-        reason = f"{parameters} parameters need about {needed / 2**30:.1f} GiB to train"
-        return Outcome("out_of_memory", reason)
+    if (refused := refusal(genome, dataset)) is not None:
+        return refused
     return tried(
         lambda: fit_network(genome, dataset, loss, budget, seed),
         lambda fitted: network_score(fitted.network, dataset, metric, dataset.validation),
     )
+
+
+def refusal(genome: Genome, dataset: Dataset) -> Outcome[Any] | None:
+    """The outcome of a training that this machine's memory cannot hold; None where it can."""
+    parameters = dataset.parameter_count(genome)
+    needed = parameters * _BYTES_PER_PARAMETER
+    if needed <= memory_bytes():
+        return None
+    reason = f"{parameters} parameters need about {needed / 2**30:.1f} GiB to train"
+    return Outcome("out_of_memory", reason)
 
 
 def tried(fit: Callable[[], T], score_of: Callable[[T], float | None]) -> Outcome[T]:
@@ -191,14 +198,15 @@ class CachedEvaluator:
             key = self.key(request)
             stored = self.record.evaluation(key)
             if stored is None and (known := self.cache.get(key)) is not None:
-                stored = StoredEvaluation(key, "cached", request.genome, known)
+                stored = StoredEvaluation(key, "cached", request.genome, known, request.repeat)
                 self.record.add_evaluation(stored)
             if stored is None:
                 unknown.append(request)
             else:
                 yield stored
         for request, evaluation in self.inner.evaluate(unknown):
-            stored = StoredEvaluation(self.key(request), "trained", request.genome, evaluation)
+            key, genome = self.key(request), request.genome
+            stored = StoredEvaluation(key, "trained", genome, evaluation, request.repeat)
             self.record.add_evaluation(stored)
             if evaluation.status in ("ok", "diverged"):  # other failures may be of this machine
                 self.cache.put(stored.score_key, evaluation)

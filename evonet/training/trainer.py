@@ -115,6 +115,25 @@ class Trainer:
             layout.keras_weights(best.learned, best.moving),
         )
 
+    def outputs(self, genome: Genome, trained: Trained, x: np.ndarray) -> np.ndarray:
+        """A trained network's outputs ``(n, n_outputs)`` float32 for inputs ``(n, n_inputs)``."""
+        n_outputs = self.dataset.target.n_outputs
+        layout = Layout(genome, self.dataset.n_inputs, n_outputs)
+        outputs = np.empty((len(x), n_outputs), np.float32)
+        truth = np.zeros(len(x), np.float32)  # of no interest
+        native.validate(
+            blas(),
+            layout.network,
+            layout.weights(trained.weights),
+            layout.work(_ROWS_AT_ONCE),
+            native.Rows(np.asarray(x, np.float32, order="C"), truth, truth),
+            _ROWS_AT_ONCE,
+            native.LOSSES.index(self.loss),
+            np.float32(0),
+            outputs,
+        )
+        return outputs
+
     @cached_property
     def _train(self) -> native.Rows:
         return _rows(self.dataset.train)

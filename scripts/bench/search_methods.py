@@ -1,0 +1,175 @@
+"""Searches of a table of trained networks, each by the trainings it may use.
+
+A method takes a table, the number of trainings and a seed, and returns the configuration that it
+would hand to its user, as the indices of the table.
+"""
+
+from __future__ import annotations
+
+import random as python_random
+import warnings
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from bench.hpo_tables import HpoTable
+from evonet.config import RunConfig
+from evonet.evolution.search import Search, SearchSettings
+
+Place = tuple[int, ...]
+Method = Callable[[HpoTable, int, int], Place]
+
+_AGEING_POPULATION, _AGEING_SAMPLE = 25, 5
+_EA_POPULATION = 20
+
+
+def random_search(table: HpoTable, n_trainings: int, seed: int) -> Place:
+    """Configurations drawn at random; the best training wins."""
+    rng = np.random.default_rng(seed)
+    shape = table.scores.shape[:-1]
+    places = [tuple(int(rng.integers(n)) for n in shape) for _ in range(n_trainings)]
+    return min(places, key=lambda place: table.train_at(place, rng))
+
+
+def ea_simple(table: HpoTable, n_trainings: int, seed: int) -> Place:
+    """DEAP's own ``eaSimple`` as its tutorials set it up; repeated individuals train again."""
+    from deap import base, tools
+    from deap.algorithms import varAnd
+
+    from evonet.streams import lend_to_python_random
+
+    rng = np.random.default_rng(seed)
+    shape = table.scores.shape[:-1]
+
+    class Fitness(base.Fitness):
+        weights = (-1.0,)
+
+    class Individual(list):
+        def __init__(self, genes: Any = ()) -> None:
+            super().__init__(genes)
+            self.fitness = Fitness()
+
+    toolbox = base.Toolbox()
+    toolbox.register("mate", tools.cxTwoPoint)
+    highest = [n - 1 for n in shape]
+    toolbox.register("mutate", tools.mutUniformInt, low=[0] * len(shape), up=highest, indpb=0.2)
+    best: tuple[float, Place] = (np.inf, tuple(0 for _ in shape))
+    left = n_trainings
+    with lend_to_python_random(rng):
+        population = [
+            Individual(python_random.randrange(n) for n in shape) for _ in range(_EA_POPULATION)
+        ]
+        while left > 0:
+            for individual in population:
+                if not individual.fitness.valid and left > 0:
+                    loss = table.train_at(tuple(individual), rng)
+                    individual.fitness.values = (loss,)
+                    best, left = min(best, (loss, tuple(individual))), left - 1
+            population = [i for i in population if i.fitness.valid]
+            chosen = tools.selTournament(population, _EA_POPULATION, tournsize=3)
+            population = varAnd(chosen, toolbox, cxpb=0.5, mutpb=0.2)
+    return best[1]
+
+
+def ageing(table: HpoTable, n_trainings: int, seed: int) -> Place:
+    """Regularised evolution (Real et al. 2019): the oldest dies, whatever it was worth."""
+    rng = np.random.default_rng(seed)
+    shape = table.scores.shape[:-1]
+    population: deque[tuple[float, Place]] = deque(maxlen=_AGEING_POPULATION)
+    best: tuple[float, Place] = (np.inf, tuple(0 for _ in shape))
+    for _ in range(n_trainings):
+        if len(population) < _AGEING_POPULATION:
+            place = tuple(int(rng.integers(n)) for n in shape)
+        else:
+            drawn = rng.integers(len(population), size=_AGEING_SAMPLE)
+            parent = min(population[i] for i in drawn)[1]
+            gene = int(rng.integers(len(shape)))
+            other = (parent[gene] + 1 + int(rng.integers(shape[gene] - 1))) % shape[gene]
+            place = (*parent[:gene], other, *parent[gene + 1 :])
+        member = (table.train_at(place, rng), place)
+        population.append(member)
+        best = min(best, member)
+    return best[1]
+
+
+def optuna_tpe(table: HpoTable, n_trainings: int, seed: int) -> Place:
+    """Optuna's default sampler; numbers as numbers, on a log scale where they are powers."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    rng = np.random.default_rng(seed)
+    names = list(table.values)
+
+    def suggest(trial: Any) -> Place:
+        place = []
+        for name, values in table.values.items():
+            if isinstance(values[0], str):
+                place.append(values.index(trial.suggest_categorical(name, values)))
+            else:  # steps of a grid, even on the scale that the grid was made on
+                place.append(trial.suggest_int(name, 0, len(values) - 1))
+        return tuple(place)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+        study.optimize(lambda trial: table.train_at(suggest(trial), rng), n_trials=n_trainings)
+    chosen = study.best_params
+    return tuple(
+        table.values[n].index(chosen[n]) if isinstance(table.values[n][0], str) else chosen[n]
+        for n in names
+    )
+
+
+@dataclass(frozen=True)
+class Evonet:
+    """evonet's own search with its default settings, or changed ones.
+
+    Attributes:
+        changes: fields of ``SearchSettings`` that differ from the default.
+        finalists: best candidates that are trained again; 0 for none.
+        repeats: how often each of them.
+    """
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    finalists: int = 3
+    repeats: int = 3
+
+    def __call__(self, table: HpoTable, n_trainings: int, seed: int) -> Place:
+        rng = np.random.default_rng(seed)
+        defaults = RunConfig()
+        names = SearchSettings.__dataclass_fields__
+        settings = SearchSettings(**{name: getattr(defaults, name) for name in names})
+        search = Search(table.space, replace(settings, **self.changes), seed)
+        losses: dict[Place, float] = {}
+        n_search = n_trainings - self.finalists * self.repeats
+        while len(losses) < n_search:
+            results = []
+            for candidate in search.ask():
+                own = replace(candidate, genome=table.canonical(candidate.genome))
+                place = table.place_of(own.genome)
+                if place not in losses:
+                    if len(losses) == n_search:
+                        break
+                    losses[place] = table.train_at(place, rng)
+                results.append((own, -losses[place]))
+            search = search.tell(results)
+        ranked = sorted(losses, key=lambda place: losses[place])
+        if not self.finalists:
+            return ranked[0]
+
+        def again(place: Place) -> float:
+            return float(np.mean([table.train_at(place, rng) for _ in range(self.repeats)]))
+
+        return min(ranked[: self.finalists], key=again)
+
+
+METHODS: Mapping[str, Method] = {
+    "random": random_search,
+    "eaSimple": ea_simple,
+    "ageing evolution": ageing,
+    "Optuna TPE": optuna_tpe,
+    "evonet": Evonet(),
+}
