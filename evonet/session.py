@@ -23,7 +23,7 @@ from evonet.store.exports import exporting
 from evonet.store.record import RunRecord
 from evonet.streams import stream, training_seed
 from evonet.toml import write_toml
-from evonet.training.engine import FusedEvaluator
+from evonet.training.engine import FusedEvaluator, check_device
 from evonet.training.evaluator import CachedEvaluator, KerasEvaluator
 from evonet.training.keras_model import VERSION, choose_loss
 from evonet.training.plan import Plan
@@ -75,6 +75,7 @@ class Session:
         metric = choose_metric(config.metric, dataset.target)
         choose_loss(config.loss, dataset.target)
         space, founders = _adopted(config, dataset, space, founders)
+        _check_device(config)
         facts = {
             "config": config.to_dict(),
             "space": space.to_dict(),
@@ -229,6 +230,18 @@ class Session:
             seen=frozenset(c.genome_key for c in self.record.candidates()),
             stalled=last.stalled,
         )
+
+
+def _check_device(config: RunConfig) -> None:
+    """Refuse what this machine cannot train on before anything is made.
+
+    Raises:
+        EvonetError: there is no GPU for what is asked, or the engine has no choice.
+    """
+    if config.engine == "fused":
+        check_device(config.device, config.precision)
+    elif config.precision != "float32":
+        raise ConfigError("precision bfloat16 is of engine fused. Leave out --precision.")
 
 
 def plan_trainings(

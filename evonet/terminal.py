@@ -358,12 +358,11 @@ def show_plan(plan: dict[str, Any]) -> None:
     columns = {"batch size": "batch_size", "layers": "depth", "units": "width"}
     columns |= {"networks": "networks", "parameters": "parameters", "largest MiB": "largest_mib"}
     shown = {c: key for c, key in columns.items() if on_gpu or key not in ("depth", "width")}
-    for column in (*shown, "padding", "seconds"):
+    for column in (*shown, "padding" if on_gpu else "seconds"):
         table.add_column(column, justify="right")
     for row in plan["kinds"]:
-        cells = [f"{row[key]:,}" for key in shown.values()] + [f"{row['padding']:.0%}"]
-        cells.append("" if row["seconds"] is None else f"{row['seconds']:,.1f}")
-        table.add_row(*map(Text, cells))
+        last = f"{row['padding']:.0%}" if on_gpu else f"{row['seconds']:,.1f}"
+        table.add_row(*(Text(f"{row[key]:,}") for key in shown.values()), Text(last))
     console.print(table)
     limit = "unknown" if plan["memory_mib"] is None else f"{plan['memory_mib']:,} MiB"
     for line in (

@@ -10,7 +10,7 @@ scikit-learn), fashion and adult (fused, serial Keras), machine (useful operatio
 the best matrix product), growth (time and memory with candidates, widths, rows, features),
 agreement (the scores of fused against those of serial Keras).
 
-Keras Tuner is measured where it is installed (`pip install keras-tuner`), JAX as well.
+Keras Tuner is measured where it is installed (`pip install keras-tuner`).
 """
 
 from __future__ import annotations

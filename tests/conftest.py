@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from evonet.errors import DataError
 
-# Compiled programs are kept from one run of the tests to the next, apart from the user's own.
+# Compiled code is kept from one run of the tests to the next, apart from the user's own.
 os.environ.setdefault("EVONET_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "programs"))
 
 # No deadline: the machine may be shared.

@@ -31,7 +31,6 @@ LOSS = "sparse_categorical_crossentropy"
 BUDGET = Budget(4, 4)
 #: For trainings of about a second.
 LONG = Budget(2000, 2000)
-#: One program for all of a budget, so that little is compiled.
 GENOMES = tuple(
     Genome(tuple(layers), "matched_normal", optimizer, 0.02, 16)
     for layers in ([], [Layer(8, "tanh", 0.2)], [Layer(70, "relu"), Layer(6, "elu", 0.1, "layer")])
@@ -204,6 +203,6 @@ def is_alive(process: int) -> bool:
 
 
 def is_training(process: int) -> bool:
-    """Whether a worker has loaded the backend and computes for some seconds already."""
+    """Whether a worker computes for some seconds already."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) / os.sysconf("SC_CLK_TCK") > 12  # seconds in user mode
+    return int(fields[11]) / os.sysconf("SC_CLK_TCK") > 4  # seconds in user mode

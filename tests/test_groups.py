@@ -102,6 +102,12 @@ class TestAGroup:
     def test_does_what_each_does_alone(self, iris: Dataset, name: str) -> None:
         assert_alike(*both(iris, GROUPS[name]))
 
+    def test_does_it_where_the_validation_part_comes_in_pieces(
+        self, iris: Dataset, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("evonet.training.fused.ROWS_AT_ONCE", 7)  # of 30
+        assert_alike(*both(iris, [SMALL]))
+
     def test_members_stop_at_different_epochs(self, iris: Dataset) -> None:
         rates = (0.9, 0.5, 0.05, 0.001)
         some = [replace(SMALL, learning_rate=rate) for rate in rates]

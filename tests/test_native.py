@@ -30,7 +30,8 @@ from evonet.training import elementwise
 from evonet.training.backend import load_keras
 from evonet.training.initializers import initial_weights
 from evonet.training.keras_model import build_network, choose_loss, make_loss, make_optimizer
-from evonet.training.trainer import Trained, Trainer, row_order
+from evonet.training.trained import Trained, row_order
+from evonet.training.trainer import Trainer
 
 SEED = 3
 BUDGET = Budget(3, 9)
@@ -133,6 +134,13 @@ EVERY_GENE: dict[str, Genome] = {
     "clipping": replace(SMALL, clip_norm=0.05),
     "no clipping needed": replace(SMALL, clip_norm=900.0),
     "smoothing": replace(SMALL, label_smoothing=0.2),
+    "a batch larger than the data": replace(SMALL, batch_size=256),
+    **{
+        f"a last batch of one row, {kind}": with_layers(
+            Layer(8, "tanh", normalisation=kind), batch_size=89
+        )
+        for kind in ("none", "batch", "layer")
+    },
     "mixed": with_layers(
         Layer(100, "gelu", normalisation="batch", skip="concat"),
         Layer(260, "sigmoid", normalisation="layer"),
@@ -150,6 +158,13 @@ EVERY_GENE: dict[str, Genome] = {
 class TestKerasDoesTheSame:
     @pytest.mark.parametrize("name", EVERY_GENE)
     def test_for_every_value_of_every_gene(self, iris: Dataset, name: str) -> None:
+        assert_alike(trained_by_loops(iris, EVERY_GENE[name]), by_keras(iris, EVERY_GENE[name]))
+
+    @pytest.mark.parametrize("name", ["mixed", "smoothing"])
+    def test_where_the_validation_part_comes_in_pieces(
+        self, iris: Dataset, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("evonet.training.trainer.ROWS_AT_ONCE", 7)  # of 30
         assert_alike(trained_by_loops(iris, EVERY_GENE[name]), by_keras(iris, EVERY_GENE[name]))
 
     def test_every_gene_is_tested(self) -> None:

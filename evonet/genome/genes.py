@@ -132,7 +132,8 @@ class GeneKind:
             return None
 
 
-#: To add a gene: its row here, its field in genome.py, its meaning in training/keras_model.py.
+#: To add a gene: its row here, its field in genome.py, its meaning in training/keras_model.py,
+#: native.py, layout.py and fused.py.
 KINDS: Mapping[str, GeneKind] = {
     kind.name: kind
     for kind in (

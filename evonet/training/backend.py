@@ -82,6 +82,15 @@ def find_device(device: str) -> str:
     )
 
 
+def mapped(function: Callable[..., Any], *nested: Any) -> Any:
+    """Nested named tuples of what a function makes of the parts of others that are nested alike."""
+    first = nested[0]
+    if not isinstance(first, tuple):
+        return function(*nested)
+    parts = [mapped(function, *some) for some in zip(*nested, strict=True)]
+    return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
+
+
 class Backend:
     """What a program needs besides ``keras.ops``.
 
@@ -99,10 +108,7 @@ class Backend:
 
     def tensors(self, arrays: Any) -> Any:
         """Nested named tuples of arrays as tensors on the device."""
-        if not isinstance(arrays, tuple):
-            return self.ops.convert_to_tensor(arrays)
-        parts = [self.tensors(part) for part in arrays]
-        return type(arrays)(*parts) if hasattr(arrays, "_fields") else tuple(parts)
+        return mapped(self.ops.convert_to_tensor, arrays)
 
     def gradient(self, function: Callable[[Any], tuple[Any, Any]], inputs: Any) -> tuple[Any, Any]:
         """What else a function returns beside a number, and the number's gradient by the inputs."""
@@ -193,6 +199,7 @@ def _prepare_tensorflow() -> None:
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # float32 is float32
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
 
@@ -201,6 +208,7 @@ def _prepare_jax() -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or it takes the whole GPU
     import jax
 
+    jax.config.update("jax_default_matmul_precision", "highest")  # float32 is float32
     if folder := cache_folder():
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -14,9 +14,9 @@ from evonet.genome.genes import ACTIVATIONS
 from evonet.training.compiling import compiled, summing
 from evonet.training.keras_model import BATCH_MOMENTUM, NORMALISATION_EPSILON
 
-_RELU, _LEAKY_RELU, _ELU, _SELU, _GELU, _SILU, _MISH, _TANH, _SIGMOID = map(
+_RELU, _LEAKY_RELU, _ELU, _SELU, _GELU, _SILU, _MISH, _TANH = map(
     ACTIVATIONS.index,
-    ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"),
+    ("relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh"),
 )
 F = np.float32
 U = np.uint32
@@ -71,7 +71,7 @@ def activate(kind: int, y: np.ndarray, a: np.ndarray, slope: np.ndarray) -> None
         for i in range(len(y)):
             a[i] = tanh(y[i])
             slope[i] = _ONE - a[i] * a[i]
-    else:
+    else:  # sigmoid
         for i in range(len(y)):
             a[i] = _ONE / (_ONE + exp(-y[i]))
             slope[i] = a[i] * (_ONE - a[i])
@@ -176,6 +176,11 @@ def scrambled(x: int) -> int:
     return U(x ^ (x >> U(16)))
 
 
+def random_key(seed: int) -> int:
+    """The key of a training's dropout and noise, from 0 up to 2^32."""
+    return int(scrambled(np.uint32(seed % 2**32)))
+
+
 @compiled
 def uniform(key: int, counter: int) -> float:
     """A number from 0 up to 1 that depends on key and counter alone."""
@@ -183,10 +188,10 @@ def uniform(key: int, counter: int) -> float:
 
 
 @compiled
-def drop(a: np.ndarray, slope: np.ndarray, rate: float, key: int, block: int) -> None:
+def drop(a: np.ndarray, slope: np.ndarray, rate: float, key: int, layer: int) -> None:
     """Dropout of a layer's outputs and of their slopes."""
     kept = _ONE / (_ONE - rate)
-    layer_key = U(key) + U(U(block) * U(0x85EBCA77))
+    layer_key = U(key) + U(U(layer) * U(0x85EBCA77))
     for r in range(a.shape[0]):
         first = r * a.shape[1]
         for j in range(a.shape[1]):

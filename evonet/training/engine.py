@@ -26,7 +26,6 @@ from evonet.training.evaluator import (
     Outcome,
     evaluation_of,
     failure_of,
-    is_out_of_memory,
     tried,
 )
 from evonet.training.plan import Plan, Rows, available_cores, make_plan, memory_bytes
@@ -37,9 +36,28 @@ if TYPE_CHECKING:
     from evonet.training.trainer import Trainer
 
 
+def check_device(device: str, precision: str) -> str:
+    """What to train on: "cpu" or "gpu".
+
+    Args:
+        device: "auto", "cpu" or "gpu".
+        precision: "float32" or "bfloat16".
+
+    Raises:
+        TrainingError: there is no GPU for what is asked.
+    """
+    found = find_device(device)
+    if found == "cpu" and precision != "float32":
+        raise TrainingError(
+            f"precision {precision} is for GPUs, and training runs on the CPU here. "
+            "Leave out --precision."
+        )
+    return found
+
+
 @dataclass(frozen=True)
 class FusedEvaluator:
-    """Trains many networks at the same time, one in each worker process.
+    """Trains many networks at the same time: one in each worker process, or groups on a GPU.
 
     Attributes:
         dataset: what to train and validate on.
@@ -65,6 +83,7 @@ class FusedEvaluator:
         Raises:
             TrainingError: there is no GPU for what is asked.
         """
+        device = check_device(self.device, self.precision)
         rows = Rows(
             self.dataset.n_inputs,
             self.dataset.target.n_outputs,
@@ -72,12 +91,6 @@ class FusedEvaluator:
             len(self.dataset.validation),
         )
         workers = self.workers or available_cores()
-        device = find_device(self.device)
-        if device == "cpu" and self.precision != "float32":
-            raise TrainingError(
-                f"precision {self.precision} is for GPUs, and training runs on the CPU here. "
-                "Leave out --precision."
-            )
         return make_plan(requests, rows, self.budget, workers, memory_bytes(), device)
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
@@ -87,7 +100,7 @@ class FusedEvaluator:
             needed = f"its training needs about {training.bytes / 2**30:.1f} GiB"
             yield training.request, self._out_of_memory(training.request, needed)
         portions = [[t.request for t in portion] for portion in plan.portions]
-        if self.workers == 1:
+        if self.workers == 1 or plan.device == "gpu":  # one process has the GPU
             for portion in portions:
                 yield from _train(self._job(plan), portion)
         else:
@@ -105,6 +118,8 @@ class FusedEvaluator:
         left = {request: portion for portion in portions for request in portion}
         while left:
             waiting = list({id(portion): portion for portion in left.values()}.values())
+            if workers == 1 and all(len(portion) == 1 for portion in waiting):
+                waiting = waiting[:1]  # so that it is known which one kills its worker
             job = self._job(plan)
             # Asked for one worker, joblib trains in this process; two of which one is idle do not.
             pool = Parallel(
@@ -122,8 +137,8 @@ class FusedEvaluator:
                         del left[request]
                         yield request, evaluation
             except TerminatedWorkerError as error:
-                if workers == 1 and all(len(portion) == 1 for portion in waiting):
-                    request = next(iter(left))
+                if workers == 1 and len(waiting[0]) == 1:
+                    (request,) = waiting[0]
                     del left[request]
                     reason = f"its process died: {' '.join(str(error).split())[:200]}"
                     yield request, self._out_of_memory(request, reason)
@@ -141,7 +156,8 @@ class FusedEvaluator:
         return max(1, available_cores() // (self.workers or available_cores()))
 
     def _job(self, plan: Plan) -> _Job:
-        nothing = replace(self.dataset.test, x=self.dataset.test.x[:0], y=self.dataset.test.y[:0])
+        test = self.dataset.test
+        nothing = replace(test, x=test.x[:0], y=test.y[:0], weight=None)
         dataset = replace(self.dataset, test=nothing)
         return _Job(
             dataset,
@@ -174,7 +190,7 @@ class _Job:
         """Equal keys, equal trainers."""
         data = self.dataset
         how = self.loss, self.budget, self.device, self.precision
-        return data.fingerprint, str(data.protocol), *how
+        return data.fingerprint, len(data.train), len(data.validation), str(data.protocol), *how
 
     def trainer(self) -> Trainer | GroupTrainer:
         """What trains; imported late, since only workers need Numba or Keras."""
@@ -225,11 +241,12 @@ def _train_group(
     try:
         group = trainer.fit(requests)
     except Exception as error:
-        if is_out_of_memory(error) and len(requests) > 1:
+        lost, group = failure_of(error), []
+    if not group:  # out here, where the error no longer holds the group's arrays
+        if lost.status == "out_of_memory" and len(requests) > 1:
             half = len(requests) // 2
             halves = requests[:half], requests[half:]
             return [pair for part in halves for pair in _train_group(trainer, job, part)]
-        lost = failure_of(error)
         return [(request, evaluation_of(request, job.dataset, lost)) for request in requests]
     seconds = (time.perf_counter() - started) / len(requests)
     outcomes = [tried(partial(_same, trained), job.score) for trained in group]
@@ -254,7 +271,10 @@ def _prepare() -> None:
 
 
 def _follow(parent: int) -> None:
-    """End this worker when the process that started it is gone, even if it was killed."""
+    """End this worker when the process that started it is gone, even if it was killed.
+
+    Where the system tells it: on Windows a process keeps the number of a dead parent.
+    """
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

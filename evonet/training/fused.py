@@ -22,15 +22,15 @@ import numpy as np
 
 from evonet.genome import Genome
 from evonet.genome.genes import ACTIVATIONS, NORMALISATIONS
-from evonet.training.backend import Backend
+from evonet.training.backend import Backend, mapped
 from evonet.training.keras_model import BATCH_MOMENTUM, NORMALISATION_EPSILON
 from evonet.training.optimizers import COEFFICIENTS, FIRST_V
-from evonet.training.plan import Kind, padded_fan_ins
+from evonet.training.plan import GROUP_ROWS_AT_ONCE, Kind, padded_fan_ins
 
 Array = Any  # of the backend
 
-#: Rows at a time where nothing is learned.
-ROWS_AT_ONCE = 1024
+#: Rows at a time where nothing is learned. Untuned.
+ROWS_AT_ONCE = GROUP_ROWS_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,6 @@ class Members(NamedTuple):
         activation: ``(networks, layers)`` int32, place in ``ACTIVATIONS``.
         normalisation: ``(networks, layers)`` int32, place in ``NORMALISATIONS``.
         dropout: ``(networks, layers)`` float32 rates.
-        block: ``(networks, layers)`` int32, of the random numbers of dropout (elementwise.py).
         reads: ``(networks, layers + 1, layers + 1)`` float32: 1 where a layer reads the inputs
             (first) or a hidden layer before it.
         key: ``(networks,)`` int32, of all random numbers.
@@ -121,7 +120,6 @@ class Members(NamedTuple):
     activation: Array
     normalisation: Array
     dropout: Array
-    block: Array
     reads: Array
     key: Array
     smoothing: Array
@@ -376,7 +374,7 @@ class Program:
         n_units = _u32(ops, ops.sum(members.units[:, i], axis=1))[:, None, None]
         row = _u32(ops, ops.arange(a.shape[1]))[None, :, None]
         column = _u32(ops, ops.arange(a.shape[2]))[None, None, :]
-        key = batch.key + _u32(ops, members.block[:, i]) * _u32(ops, 0x85EBCA77)
+        key = batch.key + _u32(ops, i + 1) * _u32(ops, 0x85EBCA77)
         rate = members.dropout[:, i, None, None]
         kept = _uniform(ops, key[:, None, None], row * n_units + column) >= rate
         return ops.where(kept, a / (1 - rate), 0.0)
@@ -430,11 +428,13 @@ class Program:
 
     def _where(self, chosen: Array, a: Any, b: Any) -> Any:
         """``a`` for the networks that are chosen, ``b`` for the others, in nested tuples."""
-        if isinstance(a, tuple):
-            parts = [self._where(chosen, x, y) for x, y in zip(a, b, strict=True)]
-            return type(a)(*parts) if hasattr(a, "_fields") else tuple(parts)
-        own = (self.shape.networks, *[1] * (len(a.shape) - 1))
-        return self.backend.ops.where(self.backend.ops.reshape(chosen, own), a, b)
+        ops = self.backend.ops
+
+        def one(x: Array, y: Array) -> Array:
+            own = (self.shape.networks, *[1] * (len(x.shape) - 1))
+            return ops.where(ops.reshape(chosen, own), x, y)
+
+        return mapped(one, a, b)
 
 
 # ---- from genomes to arrays, and back ----
@@ -451,19 +451,16 @@ def members_of(shape: Shape, genomes: Sequence[Genome], keys: Sequence[int]) -> 
     n, depth = shape.networks, shape.kind.depth
     real = np.zeros((n, depth), np.float32)
     units = np.zeros((n, depth, shape.kind.width), np.float32)
-    activation, normalisation, block = (np.zeros((n, depth), np.int32) for _ in range(3))
+    activation, normalisation = (np.zeros((n, depth), np.int32) for _ in range(2))
     dropout = np.zeros((n, depth), np.float32)
     reads = np.zeros((n, depth + 1, depth + 1), np.float32)
     for g, genome in enumerate(genomes):
-        at = -(-shape.n_inputs // 64)
         for i, layer in enumerate(genome.layers):
             real[g, i] = 1
             units[g, i, : layer.units] = 1
             activation[g, i] = ACTIVATIONS.index(layer.activation)
             normalisation[g, i] = NORMALISATIONS.index(layer.normalisation)
             dropout[g, i] = layer.dropout
-            block[g, i] = at
-            at += -(-layer.units // 64)
         reads[g] = _reads(shape, genome)
     return Members(
         real,
@@ -471,7 +468,6 @@ def members_of(shape: Shape, genomes: Sequence[Genome], keys: Sequence[int]) -> 
         activation,
         normalisation,
         dropout,
-        block,
         reads,
         np.asarray(keys, np.uint32).view(np.int32),
         *(

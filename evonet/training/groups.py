@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import Any
+from functools import cache, cached_property, partial
 
 import numpy as np
 
@@ -13,10 +12,10 @@ from evonet.data.dataset import Dataset
 from evonet.evaluation import Budget, Request
 from evonet.genome import Genome
 from evonet.streams import stream
-from evonet.training.backend import Backend, load_backend
-from evonet.training.elementwise import scrambled
+from evonet.training import fused
+from evonet.training.backend import Backend, load_backend, mapped
+from evonet.training.elementwise import random_key
 from evonet.training.fused import (
-    ROWS_AT_ONCE,
     Course,
     Data,
     Program,
@@ -64,7 +63,7 @@ class GroupTrainer:
         shape = self.shape(filled)
         genomes, seeds = [r.genome for r in filled], [r.seed for r in filled]
         program = _program(shape)
-        keys = [int(scrambled(np.uint32(seed % 2**32))) for seed in seeds]
+        keys = [random_key(seed) for seed in seeds]
         members = backend.tensors(members_of(shape, genomes, keys))
         course = backend.tensors(first_course(shape, genomes, [self._drawn(r) for r in filled]))
         steps = [coefficients(genome, shape.n_steps * budget.epochs) for genome in genomes]
@@ -83,7 +82,7 @@ class GroupTrainer:
             n_epochs[running] = epoch + 1
             better = running & (losses[epoch, 1] < best_loss)
             best_loss[better], best_epoch[better] = losses[epoch, 1, better], epoch + 1
-            tired = (epoch > 0) & (epoch + 1 - best_epoch >= budget.patience_epochs)
+            tired = (epoch > 0) & (epoch + 1 - best_epoch >= max(1, budget.patience_epochs))
             running &= np.isfinite(losses[epoch]).all(axis=0) & ~tired
             if not running.any():
                 break
@@ -113,7 +112,6 @@ class GroupTrainer:
         best_epoch: np.ndarray,
     ) -> list[Trained]:
         ops = self._backend.ops
-        best = _as_numpy(ops.convert_to_numpy, course.best)
         outputs = ops.convert_to_numpy(course.best_outputs)
         return [
             Trained(
@@ -121,10 +119,14 @@ class GroupTrainer:
                 tuple(losses[: n_epochs[g], 1, g].tolist()),
                 int(best_epoch[g]),
                 outputs[:, g].reshape(-1, shape.n_outputs)[: shape.n_validation],
-                keras_weights(shape, genome, best, g),
+                partial(self._weights, shape, genome, course, g),
             )
             for g, genome in enumerate(genomes)
         ]
+
+    def _weights(self, shape: Shape, genome: Genome, course: Course, g: int) -> list[np.ndarray]:
+        best: Weights = mapped(self._backend.ops.convert_to_numpy, course.best)
+        return keras_weights(shape, genome, best, g)
 
     def _drawn(self, request: Request) -> list[np.ndarray]:
         return initial_weights(
@@ -148,7 +150,7 @@ class GroupTrainer:
     def _data(self) -> Data:
         """The rows on the device."""
         train, checked = self.dataset.train, self.dataset.validation
-        rows = min(len(checked), ROWS_AT_ONCE)
+        rows = min(len(checked), fused.ROWS_AT_ONCE)
         chunks = -(-len(checked) // rows)
 
         def chunked(array: np.ndarray) -> np.ndarray:
@@ -173,16 +175,3 @@ class GroupTrainer:
 def _program(shape: Shape) -> Callable[..., Course]:
     """The programs of this process."""
     return Program(load_backend(), shape).compiled()
-
-
-def _as_numpy(convert: Callable[[Any], np.ndarray], weights: Weights) -> Weights:
-    """Nested named tuples of tensors as arrays."""
-
-    def converted(part: Any) -> Any:
-        if not isinstance(part, tuple):
-            return convert(part)
-        parts = [converted(p) for p in part]
-        return type(part)(*parts) if hasattr(part, "_fields") else tuple(parts)
-
-    everything: Weights = converted(weights)
-    return everything

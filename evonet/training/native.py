@@ -2,10 +2,10 @@
 
 Numba compiles the functions below once for a machine; the network is data: tables say how wide
 each layer is and what it does, and every array of a training lies in one flat buffer. Nothing is
-padded and nothing is compiled for a new genome. Products go to BLAS, whose speed on matrices of
-32 x 64 is already near that of large ones; everything else is a few loops that the compiler turns
-into vector instructions. The forward pass keeps the slope of every unit, dropout included, so that
-the backward pass is one multiplication however the unit was activated.
+padded and nothing is compiled for a new genome. Products go to BLAS (products.py); everything else
+is a few loops that the compiler turns into vector instructions (elementwise.py). The forward pass
+keeps the slope of every unit, dropout included, so that the backward pass is one multiplication
+however the unit was activated.
 """
 
 from __future__ import annotations
@@ -111,8 +111,9 @@ class Work(NamedTuple):
         z: what each layer computes; normalised without scale and offset, where it is normalised.
         slope: derivative of each layer's outputs by what goes into its activation.
         spread: ``(layers, rows or units)``, 1 / deviation of each normalisation.
-        y: ``(rows * units,)``, what goes into an activation.
-        d: gradient of what a layer passes on.
+        y: ``(rows * units,)``, what goes into an activation behind a normalisation; in the backward
+            pass the gradient by what a layer computes.
+        d: gradient of what a layer passes on; in the forward pass what goes beside a skip.
         d_before: the same of the layer before it.
         gradient: ``(parameters,)``.
     """
@@ -216,7 +217,6 @@ def _forward(
 ) -> None:
     """Fill ``z``, ``slope`` and ``received`` from the inputs, which are received already."""
     last = len(network.units) - 1
-    block = (network.fan_in[0] + 63) // 64  # of random numbers, see drop
     for layer in range(last + 1):
         fan_in, units = network.fan_in[layer], network.units[layer]
         kernel, at = network.kernel[layer], n * network.passed[layer]
@@ -249,13 +249,14 @@ def _forward(
         a = passed[: n * units]
         activate(network.activation[layer], y, a, slope)
         if learning and network.dropout[layer] > 0:
-            drop(a.reshape(n, units), slope.reshape(n, units), network.dropout[layer], key, block)
+            drop(
+                a.reshape(n, units), slope.reshape(n, units), network.dropout[layer], key, layer + 1
+            )
         if skip:
             width = units + fan_in
             both = _matrix(work.received, n * network.received[layer + 1], n, width)
             _copy_columns(a.reshape(n, units), both, 0, 0)
             _copy_columns(received, both, 0, units)
-        block += (units + 63) // 64
 
 
 @compiled

@@ -20,15 +20,20 @@ from evonet.genome import Genome
 
 _MIB = 2**20
 #: Bytes of a process before it trains: Python, Numba, pandas.
-_PROCESS_BYTES = 250 * _MIB
+_PROCESS_BYTES = 350 * _MIB
 #: Float32 numbers per parameter: weights, gradient, two moments, those of the best epoch, and one
 #: copy in passing.
 _NUMBERS_PER_PARAMETER = 6
-#: Share of the memory that trainings may take.
+#: Rows at a time where nothing is learned, on a CPU and in groups: enough for fast products, few
+#: enough for the cache. Untuned.
+ROWS_AT_ONCE, GROUP_ROWS_AT_ONCE = 128, 1024
+#: Bytes of the optimizer's coefficients in a step, and of what it takes to compute them.
+_BYTES_PER_STEP = 150
+#: Share of the memory that trainings may take. Untuned.
 _MEMORY_SHARE = 0.8
-#: Seconds a portion should last: long against handing it over, short against losing it.
+#: Seconds a portion should last: long against handing it over, short against losing it. Untuned.
 _PORTION_SECONDS, _MOST_IN_PORTION = 1.0, 16
-#: Least width that networks are padded to, and most networks and bytes of a group.
+#: Least width that networks are padded to, and most networks and bytes of a group. Untuned.
 _NARROWEST, _MOST_IN_GROUP, _GROUP_BYTES = 32, 256, 8 * 2**30
 
 
@@ -274,10 +279,19 @@ def _planned(request: Request, rows: Rows, budget: Budget, device: str) -> Plann
         kind = kind_of(genome)
         fan_ins, units = padded_fan_ins(kind, rows.n_inputs), [kind.width] * kind.depth
         padded = sum((n + 3) * m for n, m in zip(fan_ins, [*units, rows.n_outputs], strict=True))
-    passes = min(genome.batch_size, rows.n_train) * (sum(fan_ins) + 4 * sum(units))
+    n_rows = rows_per_pass(genome.batch_size, rows.n_train)
+    if device == "gpu":
+        n_rows = max(genome.batch_size, min(rows.n_validation, GROUP_ROWS_AT_ONCE))
+    passes = n_rows * (sum(fan_ins) + 4 * sum(units))
     outputs = 2 * rows.n_validation * rows.n_outputs
+    n_steps = budget.epochs * -(-rows.n_train // genome.batch_size)
     numbers = _NUMBERS_PER_PARAMETER * padded + passes + outputs
-    return Planned(request, parameters, padded, seconds, 4 * numbers)
+    return Planned(request, parameters, padded, seconds, 4 * numbers + _BYTES_PER_STEP * n_steps)
+
+
+def rows_per_pass(batch_size: int, n_train: int) -> int:
+    """Rows that the buffers of a training on a CPU have room for."""
+    return max(min(batch_size, n_train), ROWS_AT_ONCE)
 
 
 def _groups(planned: Sequence[Planned]) -> list[tuple[Planned, ...]]:

@@ -13,12 +13,13 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg.cython_blas  # noqa: F401 - loads the library that is called
+import scipy.linalg.cython_blas
 from numba.core.types import FunctionType, WrapperAddressProtocol, int64, void
 from numba.experimental import function_type  # noqa: F401 - teaches Numba to take addresses
 from numba.extending import get_cython_function_address
 from threadpoolctl import threadpool_info
 
+from evonet.errors import TrainingError
 from evonet.training.compiling import compiled
 
 #: OpenBLAS' kernels for small matrices are for these (its ``*_small_kernel_permit_skylakex``).
@@ -30,7 +31,7 @@ _NARROWEST = 16
 #: Rows times columns of a piece with a transposed factor, where such are fast; measured.
 _SMALL_TRANSPOSED = 1024
 
-_NOT_TRANSPOSED, _TRANSPOSED = ord("N"), ord("T")
+_PLAIN, _TRANSPOSED = ord("N"), ord("T")
 _ONE = int(np.float32(1).view(np.int32))  # its bits
 
 
@@ -38,6 +39,11 @@ class _Sgemm(WrapperAddressProtocol):
     """BLAS' product of float32 matrices; its 13 arguments are addresses."""
 
     def __wrapper_address__(self) -> int:
+        if "int *" not in repr(scipy.linalg.cython_blas.__pyx_capi__["sgemm"]):
+            raise TrainingError(
+                "SciPy's BLAS counts in 64 bits; evonet needs one that counts in 32. Install SciPy "
+                "from PyPI."
+            )
         return get_cython_function_address("scipy.linalg.cython_blas", "sgemm")
 
     def signature(self) -> FunctionType:
@@ -73,7 +79,7 @@ def add_product(blas: Blas, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> None
     step = _piece(blas, n, _SMALL // (m * k + 1))
     for j in range(0, n, step):
         columns = min(step, n - j)
-        _sgemm(blas, _NOT_TRANSPOSED, _NOT_TRANSPOSED, a, b[:, j:], c[:, j:], m, columns, k, True)
+        _multiply(blas, _PLAIN, _PLAIN, a, b[:, j:], c[:, j:], m, columns, k, True)
 
 
 @compiled
@@ -83,7 +89,7 @@ def product_at(blas: Blas, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> None:
     step = _piece(blas, n, _SMALL // (m * k + 1))
     for j in range(0, n, step):
         columns = min(step, n - j)
-        _sgemm(blas, _TRANSPOSED, _NOT_TRANSPOSED, a, b[:, j:], c[:, j:], m, columns, k, False)
+        _multiply(blas, _TRANSPOSED, _PLAIN, a, b[:, j:], c[:, j:], m, columns, k, False)
 
 
 @compiled
@@ -96,19 +102,19 @@ def product_bt(blas: Blas, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> None:
     step = _piece(blas, n, most)
     for j in range(0, n, step):
         columns = min(step, n - j)
-        _sgemm(blas, _NOT_TRANSPOSED, _TRANSPOSED, a, b[j:], c[:, j:], m, columns, k, False)
+        _multiply(blas, _PLAIN, _TRANSPOSED, a, b[j:], c[:, j:], m, columns, k, False)
 
 
 @compiled
 def _piece(blas: Blas, n: int, most: int) -> int:
     """Columns to compute at a time, out of n, if so many make a small product."""
-    if not blas.small or most < _NARROWEST:
+    if not blas.small or most < _NARROWEST or n <= most:
         return n
     return most // _NARROWEST * _NARROWEST
 
 
 @compiled
-def _sgemm(
+def _multiply(
     blas: Blas,
     kind_a: int,
     kind_b: int,

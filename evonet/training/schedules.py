@@ -20,6 +20,8 @@ Steps are planned, not done: a training that stops early never sees the end of i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from evonet.genome import Genome
@@ -46,14 +48,14 @@ def learning_rates(genome: Genome, n_steps: int) -> np.ndarray:
     """
     t = np.arange(n_steps)
     progress = t / n_steps
-    shares = {
-        "constant": np.ones(n_steps),
-        "exponential": 0.1**progress,
-        "power": 1 / (1 + 10 * progress),
-        "cosine": (1 + np.cos(np.pi * progress)) / 2,
-        "one_cycle": np.interp(progress, *_CYCLE),
+    shares: dict[str, Callable[[], np.ndarray]] = {
+        "constant": lambda: np.ones(n_steps),
+        "exponential": lambda: 0.1**progress,
+        "power": lambda: 1 / (1 + 10 * progress),
+        "cosine": lambda: (1 + np.cos(np.pi * progress)) / 2,
+        "one_cycle": lambda: np.interp(progress, *_CYCLE),
     }
-    rates = genome.learning_rate * shares[genome.schedule]
+    rates = genome.learning_rate * shares[genome.schedule]()
     if genome.warmup:
         n_warm = max(genome.warmup * n_steps, 1.0)  # less than a step is no warm-up
         rates = rates * np.minimum(1.0, (t + 1) / n_warm)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -18,14 +20,19 @@ class Trained:
         validation_loss: validation loss after each epoch.
         best_epoch: the epoch of the lowest validation loss, from 1; 0 where no loss is a number.
         outputs: ``(n_validation, n_outputs)`` float32 of the network of the best epoch.
-        weights: its weights, in the order of ``keras.Model.get_weights``.
+        make_weights: makes its weights, which not everybody wants.
     """
 
     train_loss: tuple[float, ...]
     validation_loss: tuple[float, ...]
     best_epoch: int
     outputs: np.ndarray
-    weights: list[np.ndarray]
+    make_weights: Callable[[], list[np.ndarray]]
+
+    @cached_property
+    def weights(self) -> list[np.ndarray]:
+        """Those of the best epoch, in the order of ``keras.Model.get_weights``."""
+        return self.make_weights()
 
     @property
     def diverged(self) -> bool:

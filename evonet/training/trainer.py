@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -12,15 +12,13 @@ from evonet.evaluation import Budget
 from evonet.genome import Genome
 from evonet.streams import stream
 from evonet.training import native
-from evonet.training.elementwise import scrambled
+from evonet.training.elementwise import random_key
 from evonet.training.initializers import initial_weights
 from evonet.training.layout import Layout
 from evonet.training.optimizers import coefficients
+from evonet.training.plan import ROWS_AT_ONCE, rows_per_pass
 from evonet.training.products import blas
 from evonet.training.trained import Trained, row_order
-
-#: Rows at a time where nothing is learned: enough for fast products, few enough for the cache.
-_ROWS_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
@@ -58,15 +56,15 @@ class Trainer:
         data, n = self.dataset, len(self.dataset.train)
         n_inputs, n_outputs = data.n_inputs, data.target.n_outputs
         layout = Layout(genome, n_inputs, n_outputs)
-        drawn = initial_weights(stream(seed, "weights"), genome, n_inputs, n_outputs)
-        weights, network = layout.weights(drawn), layout.network
-        work = layout.work(max(min(genome.batch_size, n), _ROWS_AT_ONCE))
+        rng, network = stream(seed, "weights"), layout.network
+        weights = layout.weights(initial_weights(rng, genome, n_inputs, n_outputs))
+        work = layout.work(rows_per_pass(genome.batch_size, n))
         outputs = np.empty((len(data.validation), n_outputs), np.float32)
         n_steps = -(-n // genome.batch_size)
         steps = coefficients(genome, n_steps * self.budget.epochs)
         numbers = (genome.label_smoothing, genome.input_noise, genome.clip_norm)
         settings = np.asarray(numbers, np.float32)
-        loss, key = native.LOSSES.index(self.loss), scrambled(np.uint32(seed % 2**32))
+        loss, key = native.LOSSES.index(self.loss), random_key(seed)
         train_loss: list[float] = []
         validation_loss: list[float] = []
         best = _Best(0, np.inf, weights.learned, weights.moving, outputs)
@@ -92,7 +90,7 @@ class Trainer:
                 weights,
                 work,
                 self._validation,
-                _ROWS_AT_ONCE,
+                ROWS_AT_ONCE,
                 loss,
                 settings[0],
                 outputs,
@@ -105,14 +103,14 @@ class Trainer:
             if not np.isfinite([learned_from, checked]).all():
                 break
             # As Keras' EarlyStopping, which never stops after the first epoch.
-            if epoch > 0 and epoch + 1 - best.epoch >= self.budget.patience_epochs:
+            if epoch > 0 and epoch + 1 - best.epoch >= max(1, self.budget.patience_epochs):
                 break
         return Trained(
             tuple(train_loss),
             tuple(validation_loss),
             best.epoch,
             best.outputs,
-            layout.keras_weights(best.learned, best.moving),
+            partial(layout.keras_weights, best.learned, best.moving),
         )
 
     def outputs(self, genome: Genome, trained: Trained, x: np.ndarray) -> np.ndarray:
@@ -125,9 +123,9 @@ class Trainer:
             blas(),
             layout.network,
             layout.weights(trained.weights),
-            layout.work(_ROWS_AT_ONCE),
+            layout.work(ROWS_AT_ONCE),
             native.Rows(np.asarray(x, np.float32, order="C"), truth, truth),
-            _ROWS_AT_ONCE,
+            ROWS_AT_ONCE,
             native.LOSSES.index(self.loss),
             np.float32(0),
             outputs,
