@@ -72,8 +72,13 @@ class RunConfig(BaseModel):
         "none", "Goal", "balanced: rare classes weigh as much as common ones."
     )
 
-    population_size: int = _number(16, "Search", "Genomes in a generation.", ge=4, le=100_000)
-    elites: int = _number(4, "Search", "Best genomes that live on unchanged.", ge=1)
+    method: Literal["ga", "random"] = _setting(
+        "ga", "Search", "ga evolves; random draws every genome anew, to compare with."
+    )
+    population_size: int = _number(16, "Search", "Genomes that live.", ge=4, le=100_000)
+    offspring: int = _number(
+        12, "Search", "New genomes in each later generation.", ge=1, le=100_000
+    )
     tournament_size: int = _number(3, "Search", "Genomes that compete to be a parent.", ge=1)
     crossover_rate: float = _number(
         0.6, "Search", "Share of the offspring that has two parents.", ge=0, le=1
@@ -97,7 +102,7 @@ class RunConfig(BaseModel):
     target_score: float | None = _number(None, "Stop", "Validation score that is good enough.")
 
     finalists: int = _number(
-        3, "Winner", "Best networks that are trained again on fresh seeds.", ge=1, le=1000
+        5, "Winner", "Best networks that are trained again on fresh seeds, at most.", ge=1, le=1000
     )
     repeats: int = _number(
         3, "Winner", "Trainings of each finalist; their mean chooses. 0 trusts the search.", ge=0
@@ -130,11 +135,6 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> RunConfig:
-        if self.elites >= self.population_size:
-            raise ValueError(
-                f"elites must be below population_size ({self.population_size}), got "
-                f"{self.elites}; pass --elites {self.population_size - 1} or fewer"
-            )
         if self.test_fraction + self.validation_fraction >= 1:
             raise ValueError(
                 "test_fraction and validation_fraction must leave rows to train on, got "

@@ -17,7 +17,14 @@ from statistics import median
 from typing import Any
 
 from evonet.champion.baselines import fit_baselines
-from evonet.champion.winner import FINAL_REPEAT, MODEL_FILE, Finalist, crown, save_winner
+from evonet.champion.winner import (
+    FINAL_REPEAT,
+    MODEL_FILE,
+    Finalist,
+    count_finalists,
+    crown,
+    save_winner,
+)
 from evonet.config import RunConfig
 from evonet.errors import RecordError, TrainingError
 from evonet.evolution.search import Candidate, Search
@@ -309,9 +316,10 @@ def _revalidated(session: Session, ranked: Sequence[Finalist]) -> list[Finalist]
     The best score of many is the luckiest as well: repeats of the few best tell which is good.
     None where the user stopped it; what was trained is kept.
     """
-    config, n = session.config, session.config.finalists
+    config = session.config
     if not config.repeats:
         return list(ranked)
+    n = count_finalists(config.finalists, config.repeats, len(ranked))
     finalists = {finalist.genome.key: finalist for finalist in ranked[:n]}
     requests = [
         session.request(finalist.genome, FINAL_REPEAT + 1 + i)

@@ -287,8 +287,9 @@ def _adopted(
 def _new_search(config: RunConfig, space: SearchSpace, founders: Sequence[Genome]) -> Search:
     """A search before its first generation."""
     settings = SearchSettings(
+        config.method,
         config.population_size,
-        config.elites,
+        config.offspring,
         config.tournament_size,
         config.crossover_rate,
         config.immigrants,

@@ -18,7 +18,7 @@ from evonet.champion.baselines import DEFAULT_MLP
 
 SCRIPT = Path(__file__).with_name("logged_evonet.py")
 SETTINGS = (
-    *("--data", "iris", "--generations", "2", "--population-size", "4", "--elites", "1"),
+    *("--data", "iris", "--generations", "2", "--population-size", "4", "--offspring", "3"),
     *("--epochs", "2", "--final-epochs", "2", "--seed", "3", "--fix", "units=8"),
     *("--fix", "batch_size=16", "--quiet"),  # one batch size is one program to compile
 )

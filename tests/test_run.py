@@ -26,7 +26,7 @@ __all__ = ["fake_training"]
 @pytest.fixture
 def config(tmp_path: Path) -> RunConfig:
     return make_config(
-        {"data": "iris", "results": tmp_path, "name": "run", "population_size": 6, "elites": 2}
+        {"data": "iris", "results": tmp_path, "name": "run", "population_size": 6, "offspring": 4}
         | {"generations": 6, "repeats": 0}
     )
 
@@ -350,8 +350,8 @@ class TestRevalidation:
         self, config: RunConfig
     ) -> None:
         observer = _Remembers()
-        result = evolve(config.changed(finalists=4, repeats=2), observer)
-        assert observer.said == [(4, 2)]
+        result = evolve(config.changed(finalists=4, repeats=1, generations=10), observer)
+        assert observer.said == [(4, 1)]
         with RunRecord(result.folder) as record:
             searched = {s.genome.key: s.evaluation.score for s in record.evaluations()}
             means: dict[str, list[float]] = {}
@@ -360,13 +360,13 @@ class TestRevalidation:
             assert record.count_trainings() == len(searched)  # repeats are not the search's
         best_four = sorted(searched, key=searched.__getitem__)[-4:]
         assert set(means) == set(best_four)
-        assert {len(scores) for scores in means.values()} == {2}
+        assert {len(scores) for scores in means.values()} == {1}
         winner = result.winner
         assert winner is not None
         assert winner.genome.key == max(means, key=lambda key: sum(means[key]))
         assert winner.search_score == searched[winner.genome.key]
         assert sorted(winner.repeats) == sorted(means[winner.genome.key])
-        assert winner.revalidated_score == pytest.approx(sum(winner.repeats) / 2)
+        assert winner.revalidated_score == pytest.approx(sum(winner.repeats))
         assert not set(winner.repeats) & set(searched.values())  # other seeds, other scores
 
     def test_a_finalist_that_fails_again_comes_last(
@@ -381,7 +381,7 @@ class TestRevalidation:
         assert result.winner.genome.key != best
         assert len(result.winner.repeats) == 2
 
-    @pytest.mark.parametrize("n", [31, 33, 38])
+    @pytest.mark.parametrize("n", [31, 33, 35])
     def test_stopped_within_it_and_resumed_equals_one_that_was_not(
         self, config: RunConfig, n: int
     ) -> None:

@@ -25,6 +25,8 @@ GENOME_FILE = "best_genome.json"
 
 #: The repeat whose seed the final fit has; those after it are of finalists trained again.
 FINAL_REPEAT = 1
+#: A search has this many times the trainings of its finalists, if there are more than two.
+_SHARE_OF_SEARCH = 6
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,21 @@ class Finalist:
         known = [score for score in self.repeats if score is not None]
         mean = fmean(known) if known else 0.0
         return len(self.repeats) - len(known), -metric.sign * mean
+
+
+def count_finalists(most: int, repeats: int, n_trainings: int) -> int:
+    """How many finalists are trained again: two, or more in a sixth of the search's trainings.
+
+    Args:
+        most: as many as are wanted where the search was long.
+        repeats: trainings of each.
+        n_trainings: of the search.
+
+    Example:
+        >>> [count_finalists(5, 3, n) for n in (16, 50, 70, 1000)]
+        [2, 2, 3, 5]
+    """
+    return min(most, max(2, n_trainings // (_SHARE_OF_SEARCH * repeats)))
 
 
 @dataclass(frozen=True)

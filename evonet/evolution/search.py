@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from evonet.evolution.selection import Member, best, tournament
 from evonet.evolution.variation import crossover, mutate
@@ -27,8 +28,9 @@ _STALLED = 3
 class SearchSettings:
     """How the search searches; the fields are those of ``RunConfig``."""
 
+    method: Literal["ga", "random"]
     population_size: int
-    elites: int
+    offspring: int
     tournament_size: int
     crossover_rate: float
     immigrants: float
@@ -98,14 +100,12 @@ class Search:
             results: the candidates of ``ask``, each with its fitness.
 
         Returns:
-            The search with the elites and the new members for its population. Failed members do
-            not live; where there are too few new ones, more of the old live on.
+            The search with the best of its members and the new ones for its population. Failed
+            ones do not live.
         """
         results = list(results)
         new = [Member(c.genome, fitness) for c, fitness in results if fitness > WORST]
-        size, elites = self.settings.population_size, self.settings.elites
-        survivors = self.population[: max(elites, size - len(new))]
-        population = tuple(best([*survivors, *new], size))
+        population = tuple(best([*self.population, *new], self.settings.population_size))
         improved = bool(population) and (
             not self.population or population[0].fitness > self.population[0].fitness
         )
@@ -119,11 +119,8 @@ class Search:
 
     @property
     def _n_wanted(self) -> int:
-        """Candidates of this generation: everybody at first, all but the elites later."""
-        settings = self.settings
-        if not self.population:
-            return settings.population_size
-        return settings.population_size - min(settings.elites, len(self.population))
+        """Candidates of this generation: a whole population at first, offspring later."""
+        return self.settings.offspring if self.population else self.settings.population_size
 
     def _draws(self) -> list[Callable[[], Candidate]]:
         """For each slot of this generation, a function that draws a candidate for it."""
@@ -131,8 +128,8 @@ class Search:
             founders = [_given(genome) for genome in dict.fromkeys(self.founders)]
             n_random = max(self._n_wanted - len(founders), 0)
             return founders + [self._immigrant(len(founders) + i) for i in range(n_random)]
-        n_immigrants = 0
-        if self.stalled >= _STALLED:
+        n_immigrants = self._n_wanted if self.settings.method == "random" else 0
+        if self.settings.method == "ga" and self.stalled >= _STALLED:
             n_immigrants = round(self.settings.immigrants * self._n_wanted)
         n_offspring = self._n_wanted - n_immigrants
         offspring = [self._offspring(slot) for slot in range(n_offspring)]

@@ -10,7 +10,7 @@ pieces.
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg.cython_blas
@@ -59,7 +59,7 @@ class Blas(NamedTuple):
         small: whether products are cut into small ones.
     """
 
-    sgemm: _Sgemm
+    sgemm: Any  # a _Sgemm, which Numba makes callable
     arguments: np.ndarray
     small: bool
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.hpo_tables import HpoTable
+from evonet.champion.winner import count_finalists
 from evonet.config import RunConfig
 from evonet.evolution.search import Search, SearchSettings
 
@@ -129,13 +130,13 @@ class Evonet:
 
     Attributes:
         changes: fields of ``SearchSettings`` that differ from the default.
-        finalists: best candidates that are trained again; 0 for none.
-        repeats: how often each of them.
+        finalists: best candidates that are trained again, at most.
+        repeats: how often each of them; 0 for none.
     """
 
     changes: Mapping[str, Any] = field(default_factory=dict)
-    finalists: int = 3
-    repeats: int = 3
+    finalists: int = RunConfig().finalists
+    repeats: int = RunConfig().repeats
 
     def __call__(self, table: HpoTable, n_trainings: int, seed: int) -> Place:
         rng = np.random.default_rng(seed)
@@ -144,7 +145,10 @@ class Evonet:
         settings = SearchSettings(**{name: getattr(defaults, name) for name in names})
         search = Search(table.space, replace(settings, **self.changes), seed)
         losses: dict[Place, float] = {}
-        n_search = n_trainings - self.finalists * self.repeats
+        n_finalists = 0
+        if self.repeats:
+            n_finalists = count_finalists(self.finalists, self.repeats, n_trainings)
+        n_search = n_trainings - n_finalists * self.repeats
         while len(losses) < n_search:
             results = []
             for candidate in search.ask():
@@ -157,13 +161,13 @@ class Evonet:
                 results.append((own, -losses[place]))
             search = search.tell(results)
         ranked = sorted(losses, key=lambda place: losses[place])
-        if not self.finalists:
+        if not n_finalists:
             return ranked[0]
 
         def again(place: Place) -> float:
             return float(np.mean([table.train_at(place, rng) for _ in range(self.repeats)]))
 
-        return min(ranked[: self.finalists], key=again)
+        return min(ranked[:n_finalists], key=again)
 
 
 METHODS: Mapping[str, Method] = {

