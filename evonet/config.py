@@ -93,7 +93,7 @@ class RunConfig(BaseModel):
     population: Path | None = _setting(None, "Search", "File of genomes to start from.")
     seed: int = _number(0, "Search", "Equal seeds give equal runs.", ge=0, lt=2**63)
 
-    generations: int = _number(10, "Stop", "Generations after the first.", ge=0)
+    generations: int = _number(30, "Stop", "Generations after the first.", ge=0)
     max_trainings: int | None = _number(None, "Stop", "Most networks to train.", ge=1)
     max_minutes: float | None = _number(None, "Stop", "Minutes the search may take.", gt=0)
     patience: int | None = _number(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from evonet.config import RunConfig, is_limit, make_config
 from evonet.data.dataset import Dataset, load_dataset
 from evonet.errors import ConfigError, DataError, RecordError
 from evonet.evaluation import Budget, Request, protocol_key
-from evonet.evolution.search import Search, SearchSettings
-from evonet.evolution.selection import Member
+from evonet.evolution.search import Candidate, Search, SearchSettings
 from evonet.evolution.stopping import StopRules
+from evonet.fitness import fitness
 from evonet.genome import Genome, SearchSpace
 from evonet.metrics import Metric, choose_metric
 from evonet.progress import Observer
@@ -216,20 +217,17 @@ class Session:
         return CachedEvaluator(engine, self.record, cache, self.protocol)
 
     def search(self) -> Search:
-        """The search as the record left it; a new one where it holds no generation."""
+        """The search as the record left it: a new one, told again what it was told."""
         search = _new_search(self.config, self.space, self.founders)
-        generations = self.record.generations()
-        if not generations:
-            return search
-        genomes = {stored.genome.key: stored.genome for stored in self.record.evaluations()}
-        last = generations[-1]
-        return replace(
-            search,
-            generation=last.number + 1,
-            population=tuple(Member(genomes[key], value) for key, value in last.population),
-            seen=frozenset(c.genome_key for c in self.record.candidates()),
-            stalled=last.stalled,
-        )
+        stored = {s.score_key: s for s in self.record.evaluations()}
+        for _, asked in groupby(self.record.candidates(), key=lambda c: c.generation):
+            told = []
+            for candidate in asked:
+                of = stored[candidate.score_key]
+                made = Candidate(of.genome, candidate.operator, candidate.parents)
+                told.append((made, fitness(of.evaluation, self.metric)))
+            search = search.tell(told)
+        return search
 
 
 def _check_device(config: RunConfig) -> None:

@@ -189,6 +189,14 @@ def show_run(record: RunRecord) -> None:
     if result.winner is None and generations:
         _, best = generations[-1].population[0]
         say(f"Best      {score_text(result.metric.sign * best)} so far, on the validation part")
+    from evonet.report.tables import operators_table  # pandas, which other commands spare
+
+    operators = operators_table(record)
+    if len(operators):
+        say(f"Operators {'':<22}{'offspring':>10}{'better than parents':>22}{'alive':>8}", "bold")
+    for row in operators.itertuples():
+        share = f"{row.better} ({row.share:.0%})"
+        say(f"          {row.operator:<22}{row.offspring:>10}{share:>22}{row.survived:>8}")
     say()
     for entry in _result_lines(result):
         say(*entry)

@@ -317,22 +317,21 @@ class TestResume:
     @examples(15)
     def test_resumed_state_asks_for_the_same_genomes(self, seed: int, generation: int) -> None:
         space = SearchSpace.default().fix("layers", "2")
-        *_, search = states(start(space, seed), generation)
-        stored = json.dumps(
-            {
-                "space": search.space.to_dict(),
-                "population": [(m.genome.to_dict(), m.fitness) for m in search.population],
-                "seen": sorted(search.seen),
-            }
-        )
-        record = json.loads(stored)
-        resumed = replace(
-            start(SearchSpace.from_dict(record["space"]), seed),
-            generation=search.generation,
-            population=tuple(Member(Genome.from_dict(g), f) for g, f in record["population"]),
-            seen=frozenset(record["seen"]),
-            stalled=search.stalled,
-        )
+        history, search = [], start(space, seed)
+        for _ in range(generation):
+            asked = [(c, hashed(c.genome)) for c in search.ask()]
+            history.append([(c.genome.to_dict(), c.operator, c.parents, v) for c, v in asked])
+            search = search.tell(asked)
+        record = json.loads(json.dumps({"space": search.space.to_dict(), "history": history}))
+        resumed = start(SearchSpace.from_dict(record["space"]), seed)
+        for generation_told in record["history"]:
+            resumed = resumed.tell(
+                [
+                    (Candidate(Genome.from_dict(genome), operator, tuple(parents)), value)
+                    for genome, operator, parents, value in generation_told
+                ]
+            )
+        assert resumed.credits == search.credits
         for _ in range(3):
             assert resumed.ask() == search.ask()
             resumed, search = told(resumed), told(search)

@@ -98,6 +98,7 @@ class TestContents:
     ) -> None:
         genome = make_space(lists).sample(rng(seed))
         elsewhere = {**lists, gene: [v for v in spelled(gene) if v not in lists[gene]]}
+        assume(elsewhere[gene])  # or there is no elsewhere
         assert make_space(elsewhere).admits(genome) == contains(elsewhere, genome)
 
     def test_all_values_of_all_genes_are_sampled(self) -> None:
@@ -509,3 +510,25 @@ def test_layers_are_drawn_from_the_space() -> None:
     space = make_space({**POINT, "units": [3, 5], "dropout": [0.1]})
     layers = {space.sample_layer(rng(seed)) for seed in range(30)}
     assert layers == {Layer(3, "relu", 0.1), Layer(5, "relu", 0.1)}
+
+
+class TestSpread:
+    @given(small_spaces(), st.integers(1, 40), SEEDS)
+    def test_every_value_of_a_network_gene_is_about_equally_frequent(
+        self, lists: dict, n: int, seed: int
+    ) -> None:
+        space = make_space(lists)
+        genomes = space.spread(rng(seed), n)
+        assert len(genomes) == n
+        assert all(space.admits(genome) for genome in genomes)
+        depths = [len(genome.layers) for genome in genomes]
+        counts = [depths.count(depth) for depth in space.depths]
+        assert max(counts) - min(counts) <= 1
+        for name in ("learning_rate", "batch_size", "optimizer"):  # those that always act
+            values = [getattr(genome, name) for genome in genomes]
+            counts = [values.count(value) for value in space.genes[name].values]
+            assert max(counts) - min(counts) <= 1
+
+    def test_it_depends_on_the_generator_alone(self) -> None:
+        space = SearchSpace.default()
+        assert space.spread(rng(1), 9) == space.spread(rng(1), 9) != space.spread(rng(2), 9)

@@ -6,12 +6,13 @@ record asks for exactly the same genomes as the one that was written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from evonet.evolution.credit import Credit, earned, factors
 from evonet.evolution.selection import Member, best, tournament
-from evonet.evolution.variation import crossover, mutate
+from evonet.evolution.variation import MUTATIONS, crossover, mutate
 from evonet.fitness import WORST
 from evonet.genome import Genome, SearchSpace
 from evonet.streams import stream
@@ -64,6 +65,7 @@ class Search:
         population: the survivors of the last one, best first.
         seen: keys of all genomes ever asked for.
         stalled: generations in a row without a better best.
+        credits: what each operator has earned.
     """
 
     space: SearchSpace
@@ -74,6 +76,7 @@ class Search:
     population: tuple[Member, ...] = ()
     seen: frozenset[str] = frozenset()
     stalled: int = 0
+    credits: Mapping[str, Credit] = field(default_factory=dict)
 
     def ask(self) -> tuple[Candidate, ...]:
         """The candidates of the next generation: all different, none asked for before.
@@ -115,7 +118,18 @@ class Search:
             population=population,
             seen=self.seen | {candidate.genome.key for candidate, _ in results},
             stalled=0 if improved else self.stalled + 1,
+            credits=earned(self.credits, self._outcomes(results)),
         )
+
+    def _outcomes(
+        self, results: Iterable[tuple[Candidate, float]]
+    ) -> Iterator[tuple[tuple[str, ...], bool]]:
+        """Of each offspring its operators, and whether it is better than all of its parents."""
+        lived = {member.genome.key: member.fitness for member in self.population}
+        for candidate, value in results:
+            if candidate.parents:
+                best_parent = max(lived[key] for key in candidate.parents)
+                yield tuple(candidate.operator.split(" + ")), value > best_parent
 
     @property
     def _n_wanted(self) -> int:
@@ -127,7 +141,11 @@ class Search:
         if not self.population:
             founders = [_given(genome) for genome in dict.fromkeys(self.founders)]
             n_random = max(self._n_wanted - len(founders), 0)
-            return founders + [self._immigrant(len(founders) + i) for i in range(n_random)]
+            if self.settings.method == "random":
+                return [*founders, *map(self._immigrant, range(n_random))]
+            rng = stream(self.seed, "sample", self.generation)
+            spread = [_given(genome, "random") for genome in self.space.spread(rng, n_random)]
+            return [*founders, *spread]
         n_immigrants = self._n_wanted if self.settings.method == "random" else 0
         if self.settings.method == "ga" and self.stalled >= _STALLED:
             n_immigrants = round(self.settings.immigrants * self._n_wanted)
@@ -142,6 +160,7 @@ class Search:
     def _offspring(self, slot: int) -> Callable[[], Candidate]:
         selecting = stream(self.seed, "selection", self.generation, slot)
         varying = stream(self.seed, "variation", self.generation, slot)
+        rates = factors(self.credits, MUTATIONS)
 
         def draw() -> Candidate:
             mother, father = (
@@ -151,12 +170,11 @@ class Search:
                 )
             )
             if mother != father and varying.random() < self.settings.crossover_rate:
-                child, mutations = mutate(
-                    varying, crossover(varying, mother, father, self.space), self.space
-                )
+                crossed = crossover(varying, mother, father, self.space)
+                child, mutations = mutate(varying, crossed, self.space, rates)
                 operators, parents = ("crossover", *mutations), (mother.key, father.key)
                 return Candidate(child, " + ".join(operators), parents)
-            child, mutations = mutate(varying, mother, self.space)
+            child, mutations = mutate(varying, mother, self.space, rates)
             return Candidate(child, " + ".join(mutations), (mother.key,))
 
         return draw
@@ -182,5 +200,5 @@ class Search:
         return found
 
 
-def _given(genome: Genome) -> Callable[[], Candidate]:
-    return lambda: Candidate(genome, "founder")
+def _given(genome: Genome, operator: str = "founder") -> Callable[[], Candidate]:
+    return lambda: Candidate(genome, operator)

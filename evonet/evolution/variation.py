@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -171,7 +172,10 @@ MUTATIONS: Mapping[str, Mutation] = {
 
 
 def mutate(
-    rng: np.random.Generator, genome: Genome, space: SearchSpace
+    rng: np.random.Generator,
+    genome: Genome,
+    space: SearchSpace,
+    factors: Mapping[str, float] = MappingProxyType({}),
 ) -> tuple[Genome, tuple[str, ...]]:
     """A genome changed by one or more mutations, and their names in order.
 
@@ -179,12 +183,13 @@ def mutate(
         rng: the generator to draw from.
         genome: what to change.
         space: where the new genes come from.
+        factors: how much more often than by its weight a mutation is drawn; 1 if left out.
 
     Returns:
         Another genome, unless the space holds none that a mutation leads to.
     """
     names = list(MUTATIONS)
-    weights = np.asarray([mutation.weight for mutation in MUTATIONS.values()])
+    weights = np.asarray([m.weight * factors.get(name, 1.0) for name, m in MUTATIONS.items()])
     mutant, applied = genome, []
     left = int(rng.geometric(1 - _MORE_MUTATIONS))
     for _ in range(_ATTEMPTS):

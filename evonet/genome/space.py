@@ -151,6 +151,33 @@ class SearchSpace:
         network: dict[str, Any] = {name: self.genes[name].sample(rng) for name in NETWORK_GENES}
         return Genome(layers, **network)
 
+    def spread(self, rng: np.random.Generator, n: int) -> list[Genome]:
+        """``n`` genomes in which every value of every gene is about equally frequent.
+
+        A Latin hypercube (McKay et al. 1979): of each gene, the values are dealt out in turn and
+        shuffled. Layer genes are dealt out to the first layers, to the second, and so on.
+        """
+        depths = self._dealt(rng, "layers", n)
+        deepest = max(map(int, depths), default=0)
+        stacks = [{name: self._dealt(rng, name, n) for name in LAYER_GENES} for _ in range(deepest)]
+        network = {name: self._dealt(rng, name, n) for name in NETWORK_GENES}
+        genomes = []
+        for i, depth in enumerate(depths):
+            layers: list[dict[str, Any]] = [
+                {name: values[i] for name, values in stack.items()}
+                for stack in stacks[: int(depth)]
+            ]
+            genes: dict[str, Any] = {name: values[i] for name, values in network.items()}
+            genomes.append(Genome(tuple(Layer(**layer) for layer in layers), **genes))
+        return genomes
+
+    def _dealt(self, rng: np.random.Generator, name: str, n: int) -> list[Value]:
+        """``n`` values of a gene, each as often as any other, but for those left over."""
+        values = self.genes[name].values
+        offset = rng.random()
+        dealt = [values[int((i + offset) * len(values) / n) % len(values)] for i in range(n)]
+        return [dealt[i] for i in rng.permutation(n)]
+
     def with_gene(
         self, rng: np.random.Generator, genome: Genome, name: str, value: Value
     ) -> Genome:

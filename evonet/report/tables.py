@@ -70,6 +70,37 @@ def candidates_table(record: RunRecord) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def operators_table(record: RunRecord) -> pd.DataFrame:
+    """One row per operator: offspring it took part in, and what came of them.
+
+    Columns: operator, offspring, better (than all of their parents), share of these, survived (are
+    in the last population).
+    """
+    history = candidates_table(record)
+    if not len(history) or not (history["parents"] != "").any():
+        return pd.DataFrame(columns=["operator", "offspring", "better", "share", "survived"])
+    sign = METRICS[record.fact("metric")["name"]].sign
+    value = dict(zip(history["genome"], sign * history["score"].astype(float), strict=True))
+    living = {key for key, _ in record.generations()[-1].population}
+    rows: dict[str, list[int]] = {}
+    for genome, operator, parents in zip(
+        history["genome"], history["operator"], history["parents"], strict=True
+    ):
+        if parents:
+            better = value[genome] > max(value[parent] for parent in parents.split())
+            for name in set(operator.split(" + ")):
+                counts = rows.setdefault(name, [0, 0, 0])
+                counts[0] += 1
+                counts[1] += bool(better)
+                counts[2] += genome in living
+    table = pd.DataFrame(
+        [(name, *counts) for name, counts in rows.items()],
+        columns=["operator", "offspring", "better", "survived"],
+    )
+    table.insert(3, "share", table["better"] / table["offspring"])
+    return table.sort_values(["share", "operator"], ascending=[False, True], ignore_index=True)
+
+
 def population_table(record: RunRecord) -> pd.DataFrame:
     """One row per generation and member of its surviving population, best first.
 
