@@ -243,6 +243,24 @@ def list_command(*, results: Results = _RESULTS, as_json: Json = False) -> None:
         list_runs(results, rows)
 
 
+@app.command("compare")
+def compare_command(
+    *,
+    runs: Annotated[list[str], typer.Argument(help="Folders or names of runs.", metavar="RUN...")],
+    results: Results = _RESULTS,
+    as_json: Json = False,
+) -> None:
+    """Runs on the same data side by side: scores with intervals, trainings, time."""
+    from evonet.comparison import comparison
+    from evonet.terminal import show_comparison
+
+    rows = comparison([_folder(run, results) for run in runs])
+    if as_json:
+        typer.echo(json.dumps(rows))
+    else:
+        show_comparison(rows)
+
+
 @app.command("save-population")
 def save_population_command(
     *,

@@ -86,6 +86,9 @@ class RunConfig(BaseModel):
     immigrants: float = _number(
         0.25, "Search", "Share of new random genomes once nothing improves.", ge=0, le=1
     )
+    max_parameters: int | None = _number(
+        None, "Search", "Most trainable parameters of a network; larger ones are drawn again.", ge=1
+    )
     space: Path | None = _setting(None, "Search", "TOML file that changes the search space.")
     fix: tuple[str, ...] = _setting(
         (), "Search", "Pin a gene, as in learning_rate=1e-3; may be given several times."

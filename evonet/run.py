@@ -228,6 +228,11 @@ def _search(session: Session) -> str | None:
             candidates = search.ask()
             if not candidates:
                 tried, size = len(search.seen), session.space.size
+                if session.config.max_parameters is not None:
+                    return (
+                        f"no other network of at most {session.config.max_parameters} parameters "
+                        f"was found; {tried} genomes are tried"
+                    )
                 return f"the space is exhausted: {tried} of at most {size} genomes are tried"
             session.observer.on_generation_start(search.generation, len(candidates))
             requests = [session.request(c.genome) for c in candidates]

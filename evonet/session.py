@@ -218,7 +218,7 @@ class Session:
 
     def search(self) -> Search:
         """The search as the record left it: a new one, told again what it was told."""
-        search = _new_search(self.config, self.space, self.founders)
+        search = _new_search(self.config, self.dataset, self.space, self.founders)
         stored = {s.score_key: s for s in self.record.evaluations()}
         for _, asked in groupby(self.record.candidates(), key=lambda c: c.generation):
             told = []
@@ -265,7 +265,7 @@ def plan_trainings(
     metric = choose_metric(config.metric, dataset.target)
     loss = choose_loss(config.loss, dataset.target)
     if not genomes:
-        search = _new_search(config, *_adopted(config, dataset, space, founders))
+        search = _new_search(config, dataset, *_adopted(config, dataset, space, founders))
         genomes = [candidate.genome for candidate in search.ask()]
     budget = Budget(config.epochs, config.patience_epochs)
     how = config.workers, config.device, config.precision
@@ -282,7 +282,9 @@ def _adopted(
     return space, [space.adopt(rng, genome) for genome in founders]
 
 
-def _new_search(config: RunConfig, space: SearchSpace, founders: Sequence[Genome]) -> Search:
+def _new_search(
+    config: RunConfig, dataset: Dataset, space: SearchSpace, founders: Sequence[Genome]
+) -> Search:
     """A search before its first generation."""
     settings = SearchSettings(
         config.method,
@@ -292,7 +294,13 @@ def _new_search(config: RunConfig, space: SearchSpace, founders: Sequence[Genome
         config.crossover_rate,
         config.immigrants,
     )
-    return Search(space, settings, config.seed, tuple(founders))
+    most = config.max_parameters
+
+    def fits(genome: Genome) -> bool:
+        return most is None or dataset.parameter_count(genome) <= most
+
+    founders = tuple(genome for genome in founders if fits(genome))
+    return Search(space, settings, config.seed, founders, fits=fits)
 
 
 def _protocol(config: RunConfig, dataset: Dataset) -> dict[str, object]:

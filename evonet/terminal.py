@@ -358,6 +358,29 @@ def list_runs(results: Path, rows: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
+def show_comparison(rows: list[dict[str, Any]]) -> None:
+    """Print the rows of ``comparison.comparison``."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("run")
+    table.add_column("method")
+    for column in ("seed", "trainings", "time", "search", "fresh seeds", "test", "parameters"):
+        table.add_column(column, justify="right")
+
+    def interval(score: float | None, half_width: float | None) -> str:
+        return score_text(score) + (f" ± {score_text(half_width)}" if half_width else "")
+
+    for row in rows:
+        cells = [plain(row["run"]), row["method"], str(row["seed"]), f"{row['trainings']:,}"]
+        cells += [time_text(row["seconds"]), score_text(row["search"])]
+        cells.append(interval(row["revalidated"], row["revalidated_half_width"]))
+        cells.append(interval(row["test"], row["test_half_width"]))
+        table.add_row(*map(Text, [*cells, f"{row['parameters']:,}"]))
+    console = make_console()
+    console.print(table)
+    metric = rows[0]["metric"]
+    console.print(Text(f"Scores are {metric} of the winners; ± is a 95 % interval, where known."))
+
+
 def show_plan(plan: dict[str, Any]) -> None:
     """Print what ``Plan.to_dict`` says."""
     console = make_console()

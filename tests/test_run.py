@@ -401,3 +401,19 @@ class TestRevalidation:
         longer = resume(short.folder, {"max_trainings": 40})
         assert history(longer.folder)[:3] == history(whole.folder)[:3]
         assert longer.winner.genome == whole.winner.genome
+
+
+@pytest.mark.usefixtures("fake_training")
+class TestSize:
+    def test_no_network_has_more_parameters_than_are_allowed(self, config: RunConfig) -> None:
+        result = evolve(config.changed(max_parameters=2000))
+        with RunRecord(result.folder) as record:
+            sizes = [s.genome.parameter_count(4, 3) for s in record.evaluations()]
+        assert len(sizes) == 6 + 6 * 4
+        assert max(sizes) <= 2000
+
+    def test_a_size_that_nothing_has_ends_the_search_with_a_sentence(
+        self, config: RunConfig
+    ) -> None:
+        with pytest.raises(TrainingError, match="no other network of at most 1 parameters"):
+            evolve(config.changed(max_parameters=1))

@@ -256,6 +256,21 @@ class TestMethods:
             assert {candidate.operator for candidate in search.ask()} == {"random"}
 
 
+class TestFits:
+    def test_what_does_not_fit_is_never_asked_for(self) -> None:
+        def fits(genome: Genome) -> bool:
+            return genome.parameter_count(10, 2) <= 3000
+
+        for search in states(replace(start(), fits=fits), 6):
+            candidates = search.ask()
+            assert len(candidates) == (7 if search.population else 10)
+            assert all(fits(candidate.genome) for candidate in candidates)
+
+    def test_nothing_is_asked_for_where_nothing_fits(self) -> None:
+        space = make_space(SMALL_SPACES["linear models"])
+        assert replace(start(space), fits=lambda _: False).ask() == ()
+
+
 class TestImmigrants:
     @pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (0.25, 2), (0.5, 4), (1.0, 7)])
     def test_immigrants_come_once_three_generations_brought_nothing_better(

@@ -66,6 +66,7 @@ class Search:
         seen: keys of all genomes ever asked for.
         stalled: generations in a row without a better best.
         credits: what each operator has earned.
+        fits: whether a genome may be trained at all; what does not fit is drawn again.
     """
 
     space: SearchSpace
@@ -77,6 +78,7 @@ class Search:
     seen: frozenset[str] = frozenset()
     stalled: int = 0
     credits: Mapping[str, Credit] = field(default_factory=dict)
+    fits: Callable[[Genome], bool] = lambda _: True
 
     def ask(self) -> tuple[Candidate, ...]:
         """The candidates of the next generation: all different, none asked for before.
@@ -182,7 +184,7 @@ class Search:
     def _first_unseen(self, draw: Callable[[], Candidate], seen: set[str]) -> Candidate | None:
         for _ in range(_ATTEMPTS):
             candidate = draw()
-            if candidate.genome.key not in seen:
+            if candidate.genome.key not in seen and self.fits(candidate.genome):
                 return candidate
         return None
 
@@ -194,7 +196,7 @@ class Search:
         for genome in self.space.enumerate():
             if len(found) >= wanted:
                 break
-            if genome.key not in seen:
+            if genome.key not in seen and self.fits(genome):
                 seen.add(genome.key)
                 found.append(Candidate(genome, "random"))
         return found

@@ -1,0 +1,74 @@
+"""Runs on the same data side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evonet.errors import RecordError
+from evonet.progress import read_result
+from evonet.store.record import RunRecord
+
+
+def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """A row for each run: how it searched, what that took, and what came out.
+
+    Scores are the winner's: ``search`` as the search saw it, ``revalidated`` its mean on fresh
+    seeds with half of its 95 % interval, ``test`` with that of a proportion where it is one.
+
+    Raises:
+        RecordError: a run cannot be read, has no winner, or is of other data or another metric.
+    """
+    rows: list[dict[str, Any]] = []
+    first: tuple[Path, dict[str, Any]] | None = None  # a run, and what has to be the same
+    for folder in folders:
+        with RunRecord(folder) as record:
+            meaning, config = _meaning(record), record.fact("config")
+            result = read_result(record)
+        if result.winner is None:
+            raise RecordError(f"{folder} has no winner yet. Go on with it: evonet resume {folder}")
+        if first is not None:
+            for words, value in meaning.items():
+                if value != first[1][words]:
+                    raise RecordError(
+                        f"{folder} and {first[0]} differ in {words}: their scores cannot be "
+                        "compared. Compare runs of one data set and metric."
+                    )
+        first = first or (folder, meaning)
+        winner, n_test = result.winner, result.n_test
+        half_width = None
+        if result.metric.name == "accuracy" and winner.test_score is not None:
+            p = winner.test_score
+            half_width = 1.96 * math.sqrt(p * (1 - p) / n_test)
+        rows.append(
+            {
+                "run": folder.name,
+                "method": config["method"],
+                "seed": config["seed"],
+                "trainings": result.trainings,
+                "seconds": round(result.seconds, 1),
+                "metric": result.metric.name,
+                "search": winner.search_score,
+                "revalidated": winner.revalidated_score,
+                "revalidated_half_width": winner.revalidated_half_width,
+                "test": winner.test_score,
+                "test_half_width": half_width,
+                "parameters": winner.parameters,
+            }
+        )
+    return rows
+
+
+def _meaning(record: RunRecord) -> dict[str, Any]:
+    """What has to be the same in runs that are compared; the seed of the split may differ."""
+    protocol = record.fact("protocol")
+    prepared = dict(protocol["prepared"])
+    _, *shares = prepared.pop("split")
+    return {
+        "data": protocol["data"],
+        "metric": protocol["metric"],
+        "preparation": prepared,
+        "the shares of the parts": shares,
+    }
