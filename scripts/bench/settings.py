@@ -71,14 +71,14 @@ FULL = Sizes(
 )
 QUICK = Sizes(
     digits=40,
-    digits_keras=3,
-    digits_keras_tuner=2,
+    digits_keras=1,
+    digits_keras_tuner=1,
     digits_budget=(20, 5),
     fashion=6,
-    fashion_keras=2,
+    fashion_keras=1,
     fashion_rows=6_000,
     adult=6,
-    adult_keras=2,
+    adult_keras=1,
     adult_rows=6_000,
     brief_budget=(3, 5),
     machine_small=16,
@@ -91,8 +91,8 @@ QUICK = Sizes(
     growth_features=(4, 64, 500),
     growth_generation=20,
     growth_again_below_seconds=5.0,
-    agreement=20,
-    agreement_budget=(3, 5),
+    agreement=3,
+    agreement_budget=(2, 5),
 )
 
 
