@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,11 +36,7 @@ def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
                         "compared. Compare runs of one data set and metric."
                     )
         first = first or (folder, meaning)
-        winner, n_test = result.winner, result.n_test
-        half_width = None
-        if result.metric.name == "accuracy" and winner.test_score is not None:
-            p = winner.test_score
-            half_width = 1.96 * math.sqrt(p * (1 - p) / n_test)
+        winner = result.winner
         rows.append(
             {
                 "run": folder.name,
@@ -54,7 +49,7 @@ def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
                 "revalidated": winner.revalidated_score,
                 "revalidated_half_width": winner.revalidated_half_width,
                 "test": winner.test_score,
-                "test_half_width": half_width,
+                "test_half_width": result.test_half_width,
                 "parameters": winner.parameters,
             }
         )

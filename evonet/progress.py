@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,17 @@ class RunResult:
     def interrupted(self) -> bool:
         """Whether there is something left to do: the run was stopped or killed."""
         return self.reason is None
+
+    @property
+    def test_half_width(self) -> float | None:
+        """Half of the 95 % interval of the winner's test accuracy; None for other metrics.
+
+        Twice the standard error of a proportion: how far chance moves it.
+        """
+        p = self.winner.test_score if self.winner else None
+        if self.metric.name != "accuracy" or p is None:
+            return None
+        return 1.96 * math.sqrt(p * (1 - p) / self.n_test)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for ``--json``."""

@@ -177,6 +177,8 @@ def _founders(config: RunConfig, space: SearchSpace) -> list[Genome]:
     """The genomes to start with, before they are adopted: the user's, or a few that often work."""
     if config.population:
         return list(read_genomes(config.population))
+    if config.method == "random":  # which is to be compared with
+        return []
     return [genome for genome in starters() if space.admits(genome)]
 
 

@@ -287,7 +287,7 @@ def _verdict(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
         said.append(
             (f"On the test part the winner does NOT beat: {', '.join(as_good)}. {advice}", "yellow")
         )
-    return [*said, *_noise(winner, result)]
+    return [*said, *_noise(result)]
 
 
 def _optimism(winner: Winner, metric: Metric) -> str:
@@ -304,12 +304,11 @@ def _optimism(winner: Winner, metric: Metric) -> str:
     return f"{said}, and {score_text(again)}{interval} on {n} fresh seeds: {verdict}."
 
 
-def _noise(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
-    """How far chance moves an accuracy: twice the standard error of a proportion."""
-    p = winner.test_score
-    if result.metric.name != "accuracy" or p is None:
+def _noise(result: RunResult) -> list[tuple[str, str]]:
+    """How far chance moves an accuracy."""
+    half_width = result.test_half_width
+    if half_width is None:
         return []
-    half_width = 1.96 * math.sqrt(p * (1 - p) / result.n_test)
     line = (
         f"With {result.n_test} test rows the winner's accuracy is uncertain by {half_width:.3f} "
         "either way (95 %): smaller differences may be chance."

@@ -417,3 +417,10 @@ class TestSize:
     ) -> None:
         with pytest.raises(TrainingError, match="no other network of at most 1 parameters"):
             evolve(config.changed(max_parameters=1))
+
+
+@pytest.mark.usefixtures("fake_training")
+def test_a_random_search_starts_with_nothing_that_is_known_to_work(config: RunConfig) -> None:
+    result = evolve(config.changed(method="random"))
+    with RunRecord(result.folder) as record:
+        assert {c.operator for c in record.candidates()} == {"random"}

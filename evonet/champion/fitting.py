@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
-from evonet.data.dataset import Dataset, Part
+from evonet.data.dataset import Dataset
 from evonet.evaluation import Budget
 from evonet.genome import Genome
-from evonet.metrics import Metric, score
-from evonet.training.evaluator import Outcome, refusal, tried
+from evonet.metrics import Metric
+from evonet.training.evaluator import Outcome, output_score, refusal, tried
 from evonet.training.trained import Trained
 
 
@@ -49,23 +48,18 @@ def fit(
         budget: how long to train.
         seed: decides all random numbers.
     """
-    from evonet.training.products import blas  # loads Numba, which a command that fits needs
-    from evonet.training.trainer import Trainer
+    from evonet.training.trainer import Trainer  # loads Numba, which only what fits needs
 
     if (refused := refusal(genome, dataset)) is not None:
         return Fit(refused, {})
     trainer = Trainer(dataset, loss, budget)
-    blas()
     with threadpool_limits(1):  # sums depend on threads
-
-        def score_of(outputs: np.ndarray, part: Part, metric: Metric) -> float | None:
-            return score(metric, dataset.target, part.y, dataset.target.predictions(outputs))
-
         outcome = tried(
             lambda: trainer.fit(genome, seed),
-            lambda trained: score_of(trained.outputs, dataset.validation, metric),
+            lambda trained: output_score(trained.outputs, dataset, metric, dataset.validation),
         )
         if outcome.fitted is None or outcome.score is None:
             return Fit(outcome, {})
         tested = trainer.outputs(genome, outcome.fitted, dataset.test.x)
-    return Fit(outcome, {n: score_of(tested, dataset.test, m) for n, m in metrics.items()})
+    scores = {n: output_score(tested, dataset, m, dataset.test) for n, m in metrics.items()}
+    return Fit(outcome, scores)

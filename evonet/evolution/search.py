@@ -87,9 +87,10 @@ class Search:
         """
         seen = set(self.seen)
         candidates: list[Candidate] = []
+        first_spare = max(self.settings.population_size, self.settings.offspring)
         for slot, draw in enumerate(self._draws()):
             # Where offspring are all known, a random genome; its stream is no other slot's.
-            instead = self._immigrant(self.settings.population_size + slot)
+            instead = self._immigrant(first_spare + slot)
             candidate = self._first_unseen(draw, seen) or self._first_unseen(instead, seen)
             if candidate is None:
                 candidates.extend(self._walk(seen, wanted=self._n_wanted - len(candidates)))

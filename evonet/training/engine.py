@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,14 @@ from threadpoolctl import threadpool_limits
 from evonet.data.dataset import Dataset
 from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation, Request
-from evonet.metrics import Metric, score
+from evonet.metrics import Metric
 from evonet.training.backend import find_device
 from evonet.training.evaluator import (
     Outcome,
     evaluation_of,
     failure_of,
+    judged,
+    output_score,
     tried,
 )
 from evonet.training.plan import Plan, Rows, available_cores, make_plan, memory_bytes
@@ -204,9 +206,7 @@ class _Job:
 
     def score(self, trained: Trained) -> float | None:
         """The metric of a trained network; None where a prediction is not finite."""
-        target = self.dataset.target
-        predictions = target.predictions(trained.outputs)
-        return score(self.metric, target, self.dataset.validation.y, predictions)
+        return output_score(trained.outputs, self.dataset, self.metric, self.dataset.validation)
 
 
 #: The trainer of this process: one data set at a time is kept ready.
@@ -249,22 +249,16 @@ def _train_group(
             return [pair for part in halves for pair in _train_group(trainer, job, part)]
         return [(request, evaluation_of(request, job.dataset, lost)) for request in requests]
     seconds = (time.perf_counter() - started) / len(requests)
-    outcomes = [tried(partial(_same, trained), job.score) for trained in group]
+    outcomes = [judged(trained, job.score) for trained in group]
     return [
         (request, evaluation_of(request, job.dataset, outcome, seconds))
         for request, outcome in zip(requests, outcomes, strict=True)
     ]
 
 
-def _same(trained: Trained) -> Trained:
-    return trained
-
-
 @cache
 def _prepare() -> None:
     """Before the first training of a process."""
-    import scipy.linalg  # noqa: F401 - its BLAS is the one that trains; loaded, it can be limited
-
     if parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
         threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()

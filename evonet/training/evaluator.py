@@ -135,13 +135,17 @@ def tried(fit: Callable[[], T], score_of: Callable[[T], float | None]) -> Outcom
         score_of: the metric of what it gives; None where a prediction is not finite.
     """
     try:
-        fitted = fit()
-        if fitted.diverged:
-            reason = f"a loss was not finite in epoch {len(fitted.train_loss)}"
-            return Outcome("diverged", reason, fitted)
-        value = score_of(fitted)
+        return judged(fit(), score_of)
     except Exception as error:
         return failure_of(error)
+
+
+def judged(fitted: T, score_of: Callable[[T], float | None]) -> Outcome[T]:
+    """The outcome of a training that came to its end."""
+    if fitted.diverged:
+        reason = f"a loss was not finite in epoch {len(fitted.train_loss)}"
+        return Outcome("diverged", reason, fitted)
+    value = score_of(fitted)
     if value is None:
         return Outcome("diverged", "a prediction was not finite", fitted)
     return Outcome("ok", "", fitted, value)
@@ -168,8 +172,12 @@ def evaluation_of(
 
 def network_score(network: Any, dataset: Dataset, metric: Metric, part: Part) -> float | None:
     """A metric of a network on one part of the data; None where a prediction is not finite."""
-    predictions = dataset.target.predictions(outputs_of(network, part.x))
-    return score(metric, dataset.target, part.y, predictions)
+    return output_score(outputs_of(network, part.x), dataset, metric, part)
+
+
+def output_score(outputs: np.ndarray, dataset: Dataset, metric: Metric, part: Part) -> float | None:
+    """The same from the network's outputs ``(n, n_outputs)`` for that part."""
+    return score(metric, dataset.target, part.y, dataset.target.predictions(outputs))
 
 
 @dataclass(frozen=True)

@@ -75,21 +75,13 @@ def blas() -> Blas:
 @compiled
 def add_product(blas: Blas, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> None:
     """``c += a @ b``; rows may lie apart, columns may not, in these matrices and those below."""
-    m, k, n = a.shape[0], a.shape[1], b.shape[1]
-    step = _piece(blas, n, _SMALL // (m * k + 1))
-    for j in range(0, n, step):
-        columns = min(step, n - j)
-        _multiply(blas, _PLAIN, _PLAIN, a, b[:, j:], c[:, j:], m, columns, k, True)
+    _by_columns(blas, _PLAIN, a, b, c, a.shape[0], a.shape[1], True)
 
 
 @compiled
 def product_at(blas: Blas, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> None:
     """``c = a.T @ b``."""
-    m, k, n = a.shape[1], a.shape[0], b.shape[1]
-    step = _piece(blas, n, _SMALL // (m * k + 1))
-    for j in range(0, n, step):
-        columns = min(step, n - j)
-        _multiply(blas, _TRANSPOSED, _PLAIN, a, b[:, j:], c[:, j:], m, columns, k, False)
+    _by_columns(blas, _TRANSPOSED, a, b, c, a.shape[1], a.shape[0], False)
 
 
 @compiled
@@ -103,6 +95,24 @@ def product_bt(blas: Blas, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> None:
     for j in range(0, n, step):
         columns = min(step, n - j)
         _multiply(blas, _PLAIN, _TRANSPOSED, a, b[j:], c[:, j:], m, columns, k, False)
+
+
+@compiled
+def _by_columns(
+    blas: Blas,
+    kind_a: int,
+    a: np.ndarray,
+    b: np.ndarray,
+    c: np.ndarray,
+    m: int,
+    k: int,
+    add: bool,
+) -> None:
+    """A product with ``b`` as it stands, in pieces of its columns."""
+    n = b.shape[1]
+    step = _piece(blas, n, _SMALL // (m * k + 1))
+    for j in range(0, n, step):
+        _multiply(blas, kind_a, _PLAIN, a, b[:, j:], c[:, j:], m, min(step, n - j), k, add)
 
 
 @compiled
