@@ -115,6 +115,12 @@ class RunConfig(BaseModel):
     patience_epochs: int = _number(
         5, "Training", "Epochs without a lower validation loss before stopping.", ge=1
     )
+    fidelity: Literal["auto", "on", "off"] = _setting(
+        "auto",
+        "Training",
+        "on gives a candidate up after a ninth or third of its epochs where it lies behind the "
+        "population; auto only where scores there foretell the end.",
+    )
     final_epochs: int = _number(100, "Training", "Most epochs for the winner.", ge=1)
     engine: Literal["fused", "keras"] = _setting(
         "fused",

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from evonet.genome import Genome
 
 Status = Literal["ok", "diverged", "out_of_memory", "failed"]
+#: A rung is reached after a share 1 / 3^i of the epochs: the usual eta of Hyperband.
+_RUNG_SHARES = (9, 3)
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,51 @@ class Budget:
     epochs: int
     patience_epochs: int
 
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The epochs after which a training is looked at, and may be given up.
+
+        Example:
+            >>> Budget(20, 5).rungs, Budget(3, 5).rungs
+            ((2, 6), (1,))
+        """
+        return tuple(n for n in (self.epochs // share for share in _RUNG_SHARES) if n > 0)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """How good a training was on its way.
+
+    Attributes:
+        epoch: after which it was looked at, from 1.
+        score: the run's metric on the validation part with the best weights up to there; None
+            where a prediction was not finite.
+    """
+
+    epoch: int
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Hurdle:
+    """What a training must have reached by a rung to go on.
+
+    Attributes:
+        epoch: of the rung.
+        score: the least (or most) score that goes on.
+        maximise: whether higher scores are better.
+    """
+
+    epoch: int
+    score: float
+    maximise: bool
+
+    def stops(self, rung: Rung) -> bool:
+        """Whether a training is given up at a rung; one without a score fails by itself."""
+        if rung.epoch != self.epoch or rung.score is None:
+            return False
+        return rung.score < self.score if self.maximise else rung.score > self.score
+
 
 @dataclass(frozen=True)
 class Request:
@@ -38,11 +85,13 @@ class Request:
         seed: decides the initial weights, the order of the rows and the dropout; another seed
             for every repeat (see ``streams.training_seed``).
         repeat: 0 for the search; 1 and up for what is trained again to know its worth.
+        hurdles: what it must reach on its way, or it is given up there.
     """
 
     genome: Genome
     seed: int
     repeat: int = 0
+    hurdles: tuple[Hurdle, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +109,8 @@ class Evaluation:
         validation_loss: validation loss after each epoch.
         parameters: trainable parameters of the network.
         seconds: wall-clock time of the training.
+        rungs: its scores on the way.
+        dropped: whether it was given up at the last of them; the score is that of the rung.
     """
 
     genome_key: str
@@ -72,6 +123,8 @@ class Evaluation:
     validation_loss: tuple[float, ...]
     parameters: int
     seconds: float
+    rungs: tuple[Rung, ...] = ()
+    dropped: bool = False
 
     @property
     def ok(self) -> bool:
@@ -95,12 +148,41 @@ class Evaluation:
     def from_dict(cls, record: Mapping[str, Any]) -> Evaluation:
         """The evaluation of a record as ``to_dict`` writes it."""
         curves = {name: tuple(record[name]) for name in ("train_loss", "validation_loss")}
-        return cls(**{**record, **curves})
+        rungs = tuple(Rung(**rung) for rung in record["rungs"])
+        return cls(**{**record, **curves, "rungs": rungs})
 
     @classmethod
     def from_json(cls, text: str) -> Evaluation:
         """The evaluation of a text as ``to_json`` writes it."""
         return cls.from_dict(json.loads(text))
+
+
+def as_asked(evaluation: Evaluation, hurdles: tuple[Hurdle, ...]) -> Evaluation | None:
+    """What a training that is known would have come to with other hurdles.
+
+    Args:
+        evaluation: what it came to.
+        hurdles: what it would have had to reach.
+
+    Returns:
+        The evaluation, cut off at the first hurdle it does not clear; None where it was dropped
+        and would now go on, so that nobody knows.
+    """
+    for i, rung in enumerate(evaluation.rungs):
+        if any(hurdle.stops(rung) for hurdle in hurdles):
+            curve = evaluation.validation_loss[: rung.epoch]
+            return replace(
+                evaluation,
+                status="ok",
+                reason="",
+                score=rung.score,
+                best_epoch=curve.index(min(curve)) + 1,
+                train_loss=evaluation.train_loss[: rung.epoch],
+                validation_loss=curve,
+                rungs=evaluation.rungs[: i + 1],
+                dropped=True,
+            )
+    return None if evaluation.dropped else evaluation
 
 
 def protocol_key(**parts: object) -> str:

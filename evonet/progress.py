@@ -28,6 +28,7 @@ class GenerationSummary:
         best_genome: the genome of the best score.
         trained: candidates that were trained.
         cached: candidates whose score was known.
+        dropped: candidates given up on their way.
         failed: candidates whose training failed.
         seconds: wall-clock time of the generation.
     """
@@ -38,6 +39,7 @@ class GenerationSummary:
     best_genome: Genome
     trained: int
     cached: int
+    dropped: int
     failed: int
     seconds: float
 

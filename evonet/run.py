@@ -225,6 +225,7 @@ def _search(session: Session) -> str | None:
     record, metric, rules = session.record, session.metric, session.stop_rules
     search, clock, cache = session.search(), Clock(record), ScoreCache(record.folder.parent)
     evaluator = session.evaluator(cache)
+    told = {s.genome.key: s.evaluation for s in record.evaluations() if s.genome.key in search.seen}
     try:
         while (over := rules.between_generations(search.generation, search.stalled)) is None:
             candidates = search.ask()
@@ -237,7 +238,8 @@ def _search(session: Session) -> str | None:
                     )
                 return f"the space is exhausted: {tried} of at most {size} genomes are tried"
             session.observer.on_generation_start(search.generation, len(candidates))
-            requests = [session.request(c.genome) for c in candidates]
+            hurdles = session.hurdles(search, told)
+            requests = [session.request(c.genome, hurdles=hurdles) for c in candidates]
             best = search.population[0].fitness if search.population else WORST
             known: dict[str, StoredEvaluation] = {}
             evaluating = evaluator.evaluate(requests)
@@ -254,6 +256,7 @@ def _search(session: Session) -> str | None:
             outcomes = [known[c.genome.key] for c in candidates]
             fitnesses = [fitness(stored.evaluation, metric) for stored in outcomes]
             search = search.tell(zip(candidates, fitnesses, strict=True))
+            told.update((key, stored.evaluation) for key, stored in known.items())
             _refuse_hopeless(search, outcomes)
             _commit(session, search, candidates, outcomes, clock.lap())
         return over
@@ -304,6 +307,7 @@ def _commit(
             best_genome=search.population[0].genome,
             trained=sum(stored.origin == "trained" for stored in outcomes),
             cached=sum(stored.origin == "cached" for stored in outcomes),
+            dropped=sum(stored.evaluation.dropped for stored in outcomes),
             failed=sum(not stored.evaluation.ok for stored in outcomes),
             seconds=seconds,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -12,7 +12,8 @@ from typing import Any
 from evonet.config import RunConfig, is_limit, make_config
 from evonet.data.dataset import Dataset, load_dataset
 from evonet.errors import ConfigError, DataError, RecordError
-from evonet.evaluation import Budget, Request, protocol_key
+from evonet.evaluation import Budget, Evaluation, Hurdle, Request, protocol_key
+from evonet.evolution.racing import hurdles
 from evonet.evolution.search import Candidate, Search, SearchSettings
 from evonet.evolution.stopping import StopRules
 from evonet.fitness import fitness
@@ -202,9 +203,27 @@ class Session:
         """The key of everything besides genome and seed that a score depends on."""
         return protocol_key(**_protocol(self.config, self.dataset))
 
-    def request(self, genome: Genome, repeat: int = 0) -> Request:
+    def request(self, genome: Genome, repeat: int = 0, hurdles: tuple[Hurdle, ...] = ()) -> Request:
         """The training the search asks for, or another one of the same genome."""
-        return Request(genome, training_seed(self.config.seed, genome.key, repeat), repeat)
+        seed = training_seed(self.config.seed, genome.key, repeat)
+        return Request(genome, seed, repeat, hurdles)
+
+    def hurdles(self, search: Search, evaluations: Mapping[str, Evaluation]) -> tuple[Hurdle, ...]:
+        """What the candidates of the next generation must reach on their way.
+
+        Args:
+            search: asks for them.
+            evaluations: all that it was told, by genome key.
+        """
+        if self.config.fidelity == "off":
+            return ()
+        return hurdles(
+            [evaluations[member.genome.key] for member in search.population],
+            list(evaluations.values()),
+            self.search_budget.rungs,
+            self.metric,
+            always=self.config.fidelity == "on",
+        )
 
     def evaluator(self, cache: ScoreCache) -> CachedEvaluator:
         """The engine that trains candidates, behind the record and the score cache."""

@@ -24,7 +24,9 @@ from evonet.store.record import RunRecord
 from evonet.store.record import list_runs as run_folders
 
 _COLUMNS = ("run", "state", "data", "generation", "trainings", "metric", "validation", "test")
-_HEADER = "  gen      best    median  trained  cached  failed   elapsed      left   best network"
+_HEADER = (
+    "  gen      best    median  trained  cached  dropped  failed   elapsed      left   best network"
+)
 
 
 def make_console() -> Console:
@@ -119,7 +121,7 @@ class TerminalObserver(Observer):
         self._pace.append(summary.seconds)
         self.say(
             f"{summary.number:5d}{score_text(summary.best):>10}{score_text(summary.median):>10}"
-            f"{summary.trained:9d}{summary.cached:8d}{summary.failed:8d}"
+            f"{summary.trained:9d}{summary.cached:8d}{summary.dropped:9d}{summary.failed:8d}"
             f"{time_text(self._elapsed):>10}{self._left(summary.number):>10}   "
             f"{_shortened(str(summary.best_genome), 70)}"
         )
@@ -172,14 +174,15 @@ def show_run(record: RunRecord) -> None:
     say(_goal_line(result.metric))
     generations, stored = record.generations(), record.evaluations()
     n_failed = sum(s.origin == "trained" and not s.evaluation.ok for s in stored)
+    n_dropped = sum(s.origin == "trained" and s.evaluation.dropped for s in stored)
     n_cached = sum(s.origin == "cached" for s in stored)
     if record.fact("given"):
         say("Search    none: one genome was given")
     else:
         last = f"generations 0 to {generations[-1].number}" if generations else "no generation yet"
         say(
-            f"Search    {last}; {result.trainings} networks trained ({n_failed} failed), "
-            f"{n_cached} taken from the cache, {time_text(result.seconds)}"
+            f"Search    {last}; {result.trainings} networks trained ({n_dropped} given up early, "
+            f"{n_failed} failed), {n_cached} taken from the cache, {time_text(result.seconds)}"
         )
     if result.interrupted:
         say("State     unfinished", "yellow")

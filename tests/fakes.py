@@ -10,7 +10,7 @@ import pytest
 import evonet.run
 import evonet.session
 from evonet.champion.winner import Winner
-from evonet.evaluation import Evaluation, Request
+from evonet.evaluation import Evaluation, Request, Rung, as_asked
 
 
 def fake_score(request: Request) -> float:
@@ -36,19 +36,30 @@ class FakeEvaluator:
             curve = (1.0, 0.5) if status == "ok" else ()
             yield (
                 request,
-                Evaluation(
-                    request.genome.key,
-                    request.seed,
-                    status,
-                    reason,
-                    score,
-                    2,
-                    curve,
-                    curve,
-                    7,
-                    0.01,
+                dropped_or_not(
+                    request,
+                    Evaluation(
+                        request.genome.key,
+                        request.seed,
+                        status,
+                        reason,
+                        score,
+                        2,
+                        curve,
+                        curve,
+                        7,
+                        0.01,
+                        rungs=() if score is None else (Rung(2, score**2),),
+                    ),
                 ),
             )
+
+
+def dropped_or_not(request: Request, evaluation: Evaluation) -> Evaluation:
+    """A whole evaluation as the hurdles of its request would have it."""
+    asked = as_asked(evaluation, request.hurdles)
+    assert asked is not None
+    return asked
 
 
 @pytest.fixture

@@ -119,10 +119,10 @@ class TestFailures:
     ) -> None:
         fit = Trainer.fit
 
-        def fail(self: Trainer, genome: Genome, seed: int) -> Any:
+        def fail(self: Trainer, genome: Genome, seed: int, race: Any) -> Any:
             if genome == GENOMES[1]:
                 raise error
-            return fit(self, genome, seed)
+            return fit(self, genome, seed, race)
 
         monkeypatch.setattr(Trainer, "fit", fail)
         evaluations = evaluated(engine(iris))

@@ -82,6 +82,16 @@ class TestResume:
         assert not resumed.interrupted
         assert history(resumed.folder) == history(whole.folder)
 
+    @pytest.mark.parametrize("n", [9, 15, 27])
+    def test_it_gives_up_the_same_trainings(self, config: RunConfig, n: int) -> None:
+        config = config.changed(population_size=8, offspring=6, fidelity="on")
+        whole = evolve(config.changed(name="whole", results=config.results / "a"))
+        with RunRecord(whole.folder) as record:
+            assert candidates_table(record)["dropped"].sum() > 3
+        stopper = StopAfter(n)
+        resumed = resume(evolve(config, stopper, stopper.asked).folder)
+        assert history(resumed.folder) == history(whole.folder)
+
     def test_resume_trains_nothing_that_was_trained(
         self, config: RunConfig, fake_training: type[FakeEvaluator]
     ) -> None:
@@ -312,7 +322,7 @@ class TestRecord:
         with sqlite3.connect(folder / "run.sqlite") as connection:
             connection.execute("UPDATE format SET version = 99")
         connection.close()
-        with pytest.raises(RecordError, match=r"of version 99; this evonet reads version 2\. Use"):
+        with pytest.raises(RecordError, match=r"of version 99; this evonet reads version 3\. Use"):
             resume(folder)
 
     def test_labels_are_not_smoothed_in_regression_by_candidates_or_founders(

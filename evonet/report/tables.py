@@ -39,6 +39,7 @@ def _evaluation_columns(stored: StoredEvaluation) -> dict[str, Any]:
     return {
         "score": e.score,
         "status": e.status,
+        "dropped": e.dropped,
         "reason": e.reason,
         "origin": stored.origin,
         "epochs": e.epochs,
@@ -52,8 +53,8 @@ def _evaluation_columns(stored: StoredEvaluation) -> dict[str, Any]:
 def candidates_table(record: RunRecord) -> pd.DataFrame:
     """One row per candidate of every finished generation: the history of the run.
 
-    Columns: generation, slot, genome, operator, parents, score, status, reason, origin, epochs,
-    best_epoch, parameters, seconds, and the genes (see ``gene_columns``).
+    Columns: generation, slot, genome, operator, parents, score, status, dropped, reason, origin,
+    epochs, best_epoch, parameters, seconds, and the genes (see ``gene_columns``).
     """
     evaluations = {stored.score_key: stored for stored in record.evaluations()}
     rows = [
@@ -124,7 +125,7 @@ def generations_table(record: RunRecord) -> pd.DataFrame:
     """One row per finished generation.
 
     Columns: generation, best, median, worst, lower_quartile, upper_quartile (scores of the
-    population), trained, cached, failed (candidates), seconds.
+    population), trained, cached, dropped, failed (candidates), seconds.
     """
     population, candidates = population_table(record), candidates_table(record)
     minimised = record.fact("metric")["maximise"] is False
@@ -142,6 +143,7 @@ def generations_table(record: RunRecord) -> pd.DataFrame:
                 "upper_quartile": scores.quantile(0.75),
                 "trained": int((asked["origin"] == "trained").sum()),
                 "cached": int((asked["origin"] == "cached").sum()),
+                "dropped": int(asked["dropped"].sum()),
                 "failed": int((asked["status"] != "ok").sum()),
                 "seconds": generation.seconds,
             }

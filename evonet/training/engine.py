@@ -13,6 +13,7 @@ from functools import cache
 from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
@@ -31,10 +32,10 @@ from evonet.training.evaluator import (
     tried,
 )
 from evonet.training.plan import Plan, Rows, available_cores, make_plan, memory_bytes
+from evonet.training.trained import Race, Trained
 
 if TYPE_CHECKING:
     from evonet.training.groups import GroupTrainer
-    from evonet.training.trained import Trained
     from evonet.training.trainer import Trainer
 
 
@@ -206,7 +207,15 @@ class _Job:
 
     def score(self, trained: Trained) -> float | None:
         """The metric of a trained network; None where a prediction is not finite."""
-        return output_score(trained.outputs, self.dataset, self.metric, self.dataset.validation)
+        return self.score_of(trained.outputs)
+
+    def score_of(self, outputs: np.ndarray) -> float | None:
+        """The metric of outputs for the validation part."""
+        return output_score(outputs, self.dataset, self.metric, self.dataset.validation)
+
+    def race(self, request: Request) -> Race:
+        """What may end a training before its budget does."""
+        return Race(self.budget.rungs, request.hurdles, self.score_of)
 
 
 #: The trainer of this process: one data set at a time is kept ready.
@@ -229,7 +238,8 @@ def _train(job: _Job, requests: Sequence[Request]) -> list[tuple[Request, Evalua
 def _train_one(trainer: Trainer, job: _Job, request: Request) -> Evaluation:
     """Train one network; whatever goes wrong is an evaluation too."""
     started = time.perf_counter()
-    outcome = tried(lambda: trainer.fit(request.genome, request.seed), job.score)
+    race = job.race(request)
+    outcome = tried(lambda: trainer.fit(request.genome, request.seed, race), job.score)
     return evaluation_of(request, job.dataset, outcome, time.perf_counter() - started)
 
 

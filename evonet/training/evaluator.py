@@ -10,13 +10,14 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from evonet.data.dataset import Dataset, Part
-from evonet.evaluation import Budget, Evaluation, Request, Status, score_key
+from evonet.evaluation import Budget, Evaluation, Request, Rung, Status, as_asked, score_key
 from evonet.genome import Genome
 from evonet.metrics import Metric, score
 from evonet.store.cache import ScoreCache
 from evonet.store.record import RunRecord, StoredEvaluation
 from evonet.training.keras_model import Fitted, fit_network, outputs_of
 from evonet.training.plan import memory_bytes
+from evonet.training.trained import NO_RACE, Race
 
 #: Bytes per parameter at the height of a training: weights, gradients, two moments of the
 #: optimizer, the best weights so far, and one copy in passing; four bytes each.
@@ -51,11 +52,14 @@ class KerasEvaluator:
         """Train one request after the other, in their order."""
         for request in requests:
             started = time.perf_counter()
-            outcome = attempt(
-                request.genome, self.dataset, self.metric, self.loss, self.budget, request.seed
-            )
+            race = Race(self.budget.rungs, request.hurdles, self._score_of)
+            how = self.dataset, self.metric, self.loss, self.budget, request.seed, race
+            outcome = attempt(request.genome, *how)
             seconds = time.perf_counter() - started
             yield request, evaluation_of(request, self.dataset, outcome, seconds)
+
+    def _score_of(self, outputs: np.ndarray) -> float | None:
+        return output_score(outputs, self.dataset, self.metric, self.dataset.validation)
 
 
 class Curves(Protocol):
@@ -81,6 +85,16 @@ class Curves(Protocol):
         """Whether any loss was NaN or infinite."""
         ...
 
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """Scores on the way."""
+        ...
+
+    @property
+    def dropped(self) -> bool:
+        """Whether it was given up at the last of these."""
+        ...
+
 
 T = TypeVar("T", bound=Curves)
 
@@ -103,7 +117,13 @@ class Outcome(Generic[T]):
 
 
 def attempt(
-    genome: Genome, dataset: Dataset, metric: Metric, loss: str, budget: Budget, seed: int
+    genome: Genome,
+    dataset: Dataset,
+    metric: Metric,
+    loss: str,
+    budget: Budget,
+    seed: int,
+    race: Race = NO_RACE,
 ) -> Outcome[Fitted]:
     """Train a network by Keras and score it on the validation part; what goes wrong is an outcome.
 
@@ -112,7 +132,7 @@ def attempt(
     if (refused := refusal(genome, dataset)) is not None:
         return refused
     return tried(
-        lambda: fit_network(genome, dataset, loss, budget, seed),
+        lambda: fit_network(genome, dataset, loss, budget, seed, race),
         lambda fitted: network_score(fitted.network, dataset, metric, dataset.validation),
     )
 
@@ -167,6 +187,8 @@ def evaluation_of(
         validation_loss=_finite(curves.validation_loss) if curves else (),
         parameters=dataset.parameter_count(request.genome),
         seconds=seconds,
+        rungs=curves.rungs if curves else (),
+        dropped=curves.dropped if curves else False,
     )
 
 
@@ -205,7 +227,7 @@ class CachedEvaluator:
         for request in requests:
             key = self.key(request)
             stored = self.record.evaluation(key)
-            if stored is None and (known := self.cache.get(key)) is not None:
+            if stored is None and (known := self._cached(key, request)) is not None:
                 stored = StoredEvaluation(key, "cached", request.genome, known, request.repeat)
                 self.record.add_evaluation(stored)
             if stored is None:
@@ -219,6 +241,10 @@ class CachedEvaluator:
             if evaluation.status in ("ok", "diverged"):  # other failures may be of this machine
                 self.cache.put(stored.score_key, evaluation)
             yield stored
+
+    def _cached(self, key: str, request: Request) -> Evaluation | None:
+        known = self.cache.get(key)
+        return None if known is None else as_asked(known, request.hurdles)
 
     def key(self, request: Request) -> str:
         """What the request's evaluation is kept under."""

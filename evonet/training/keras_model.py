@@ -6,8 +6,9 @@ are computed on; ``with_output`` adds what turns them into probabilities or the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ import numpy as np
 from evonet.data.dataset import Dataset, Part
 from evonet.data.target import Target
 from evonet.errors import ConfigError
-from evonet.evaluation import Budget
+from evonet.evaluation import Budget, Rung
 from evonet.genome import Genome
 from evonet.genome.genes import layer_initializer
 from evonet.streams import keras_seeded
 from evonet.training.backend import load_keras
 from evonet.training.schedules import learning_rates
+from evonet.training.trained import NO_RACE, Race
 
 #: Raise it when a genome comes to train in another way, so that old scores are not taken for new.
 #: 2: "adamw" decays by the gene weight_decay; before, by Keras' default of 0.004.
@@ -187,11 +189,15 @@ class Fitted:
         network: the ``keras.Model`` with the weights of its best epoch.
         train_loss: mean training loss of each epoch.
         validation_loss: validation loss after each epoch.
+        rungs: its scores on the way.
+        dropped: whether it was given up at the last of them.
     """
 
     network: Any
     train_loss: tuple[float, ...]
     validation_loss: tuple[float, ...]
+    rungs: tuple[Rung, ...] = ()
+    dropped: bool = False
 
     @property
     def best_epoch(self) -> int:
@@ -205,7 +211,14 @@ class Fitted:
         return not np.isfinite([*self.train_loss, *self.validation_loss]).all()
 
 
-def fit_network(genome: Genome, dataset: Dataset, loss: str, budget: Budget, seed: int) -> Fitted:
+def fit_network(
+    genome: Genome,
+    dataset: Dataset,
+    loss: str,
+    budget: Budget,
+    seed: int,
+    race: Race = NO_RACE,
+) -> Fitted:
     """Train the network of a genome with early stopping on the validation loss.
 
     Args:
@@ -214,6 +227,7 @@ def fit_network(genome: Genome, dataset: Dataset, loss: str, budget: Budget, see
         loss: as ``choose_loss`` returns it.
         budget: how long to train.
         seed: decides initial weights, order of the rows, dropout and noise.
+        race: may end it earlier.
 
     Returns:
         The network with the weights of its best epoch, and its learning curves.
@@ -224,6 +238,22 @@ def fit_network(genome: Genome, dataset: Dataset, loss: str, budget: Budget, see
     steps_per_epoch = -(-len(train) // genome.batch_size)
     one_hot = genome.label_smoothing > 0 and loss == "sparse_categorical_crossentropy"
     n_classes = dataset.target.n_outputs if one_hot else None
+    early_stopping = keras.callbacks.EarlyStopping(
+        patience=budget.patience_epochs, restore_best_weights=True
+    )
+    rungs: list[Rung] = []
+
+    def look(epoch: int, losses: Mapping[str, float]) -> None:
+        """After each epoch: stop what is lost."""
+        if not np.isfinite(list(losses.values())).all():
+            network.stop_training = True  # nothing brings it back
+        if network.stop_training:
+            return
+        outputs = partial(_outputs_with, network, early_stopping.best_weights, validation.x)
+        if (rung := race.rung(epoch + 1, outputs)) is not None:
+            rungs.append(rung)
+            network.stop_training = race.is_lost(rung)
+
     with keras_seeded(seed):
         network = build_network(genome, dataset.n_inputs, dataset.target.n_outputs)
         network.compile(
@@ -242,18 +272,16 @@ def fit_network(genome: Genome, dataset: Dataset, loss: str, budget: Budget, see
             validation_batch_size=_ROWS_AT_ONCE,
             verbose=0,
             callbacks=[
-                keras.callbacks.EarlyStopping(
-                    patience=budget.patience_epochs, restore_best_weights=True
-                ),
-                keras.callbacks.LambdaCallback(
-                    on_epoch_end=lambda _, losses: _stop_if_lost(network, losses)
-                ),
+                early_stopping,
+                keras.callbacks.LambdaCallback(on_epoch_end=look),
             ],
         ).history
     return Fitted(
         network,
         tuple(map(float, history.get("loss", ()))),
         tuple(map(float, history.get("val_loss", ()))),
+        tuple(rungs),
+        bool(rungs) and len(history["loss"]) == rungs[-1].epoch and race.is_lost(rungs[-1]),
     )
 
 
@@ -265,10 +293,13 @@ def outputs_of(model: Any, x: np.ndarray) -> np.ndarray:
     return np.concatenate(outputs)
 
 
-def _stop_if_lost(network: Any, losses: Mapping[str, float]) -> None:
-    """Stop a training whose loss is no longer a number: nothing brings it back."""
-    if not np.isfinite(list(losses.values())).all():
-        network.stop_training = True
+def _outputs_with(network: Any, weights: Sequence[np.ndarray], x: np.ndarray) -> np.ndarray:
+    """A network's outputs with other weights than its own, which it keeps."""
+    own = network.get_weights()
+    network.set_weights(weights)
+    outputs = outputs_of(network, x)
+    network.set_weights(own)
+    return outputs
 
 
 def _truth(y: np.ndarray, n_classes: int | None) -> np.ndarray:

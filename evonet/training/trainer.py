@@ -8,7 +8,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from evonet.data.dataset import Dataset, Part
-from evonet.evaluation import Budget
+from evonet.evaluation import Budget, Rung
 from evonet.genome import Genome
 from evonet.streams import stream
 from evonet.training import native
@@ -18,7 +18,7 @@ from evonet.training.layout import Layout
 from evonet.training.optimizers import coefficients
 from evonet.training.plan import ROWS_AT_ONCE, rows_per_pass
 from evonet.training.products import blas
-from evonet.training.trained import Trained, row_order
+from evonet.training.trained import NO_RACE, Race, Trained, row_order
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ class _Best:
     learned: np.ndarray
     moving: np.ndarray
     outputs: np.ndarray
+
+    def kept_outputs(self) -> np.ndarray:
+        return self.outputs
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,13 @@ class Trainer:
     loss: str
     budget: Budget
 
-    def fit(self, genome: Genome, seed: int) -> Trained:
+    def fit(self, genome: Genome, seed: int, race: Race = NO_RACE) -> Trained:
         """Train the network of a genome with early stopping on the validation loss.
 
         Args:
             genome: what to build and how to train it.
             seed: decides initial weights, order of the rows, dropout and noise.
+            race: may end it earlier.
         """
         data, n = self.dataset, len(self.dataset.train)
         n_inputs, n_outputs = data.n_inputs, data.target.n_outputs
@@ -67,6 +71,8 @@ class Trainer:
         loss, key = native.LOSSES.index(self.loss), random_key(seed)
         train_loss: list[float] = []
         validation_loss: list[float] = []
+        rungs: list[Rung] = []
+        dropped = False
         best = _Best(0, np.inf, weights.learned, weights.moving, outputs)
         for epoch in range(self.budget.epochs):
             done = epoch * n_steps
@@ -105,12 +111,19 @@ class Trainer:
             # As Keras' EarlyStopping, which never stops after the first epoch.
             if epoch > 0 and epoch + 1 - best.epoch >= max(1, self.budget.patience_epochs):
                 break
+            if (rung := race.rung(epoch + 1, best.kept_outputs)) is not None:
+                rungs.append(rung)
+                dropped = race.is_lost(rung)
+            if dropped:
+                break
         return Trained(
             tuple(train_loss),
             tuple(validation_loss),
             best.epoch,
             best.outputs,
             partial(layout.keras_weights, best.learned, best.moving),
+            tuple(rungs),
+            dropped,
         )
 
     def outputs(self, genome: Genome, trained: Trained, x: np.ndarray) -> np.ndarray:
