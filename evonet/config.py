@@ -58,6 +58,14 @@ class RunConfig(BaseModel):
     validation_fraction: float = _number(
         0.2, "Data", "Share of the rows that scores the candidates.", gt=0, lt=1
     )
+    folds: int | None = _number(
+        None,
+        "Data",
+        "Score candidates by cross-validation with so many folds, for few rows; "
+        "on the validation part if left out.",
+        ge=2,
+        le=50,
+    )
     max_categories: int = _number(
         32, "Data", "Most categories of a column that get an input of their own.", ge=2, le=1000
     )

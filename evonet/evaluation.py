@@ -111,6 +111,8 @@ class Evaluation:
         seconds: wall-clock time of the training.
         rungs: its scores on the way.
         dropped: whether it was given up at the last of them; the score is that of the rung.
+        folds: the score on each fold, where there are several; ``score`` is their mean. Curves and
+            rungs are those of the first fold, and the others are not trained where it is dropped.
     """
 
     genome_key: str
@@ -125,6 +127,7 @@ class Evaluation:
     seconds: float
     rungs: tuple[Rung, ...] = ()
     dropped: bool = False
+    folds: tuple[float, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -147,7 +150,7 @@ class Evaluation:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Evaluation:
         """The evaluation of a record as ``to_dict`` writes it."""
-        curves = {name: tuple(record[name]) for name in ("train_loss", "validation_loss")}
+        curves = {n: tuple(record[n]) for n in ("train_loss", "validation_loss", "folds")}
         rungs = tuple(Rung(**rung) for rung in record["rungs"])
         return cls(**{**record, **curves, "rungs": rungs})
 
@@ -181,6 +184,7 @@ def as_asked(evaluation: Evaluation, hurdles: tuple[Hurdle, ...]) -> Evaluation 
                 validation_loss=curve,
                 rungs=evaluation.rungs[: i + 1],
                 dropped=True,
+                folds=() if rung.score is None or not evaluation.folds else (rung.score,),
             )
     return None if evaluation.dropped else evaluation
 

@@ -20,7 +20,15 @@ from typing import Literal
 import numpy as np
 
 Purpose = Literal[
-    "split", "founders", "sample", "selection", "variation", "training", "weights", "order"
+    "split",
+    "folds",
+    "founders",
+    "sample",
+    "selection",
+    "variation",
+    "training",
+    "weights",
+    "order",
 ]
 
 

@@ -170,6 +170,30 @@ def test_targets_outside_the_training_part_do_not_set_its_scale(tmp_path: Path) 
     assert np.array_equal(a.train.y, b.train.y)
 
 
+# --- folds ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["y", "z"])
+def test_each_fold_learns_of_its_own_training_rows_alone(file: Path, target: str) -> None:
+    dataset = load(file, target=target, folds=3)
+    whole = load(file, target=target)
+    assert np.array_equal(dataset.train.x, whole.train.x)
+    assert dataset.scored_on == dataset.folds
+    assert whole.scored_on == (whole,)
+    kept = set(rows_of(whole.train, whole)) | set(rows_of(whole.validation, whole))
+    seen: list[int] = []
+    for fold in dataset.folds:
+        assert set(rows_of(fold.train, fold)) | set(rows_of(fold.validation, fold)) == kept
+        assert len(fold.test) == 0
+        number = fold.preparation.inputs.index("size")
+        assert fold.train.x[:, number].mean() == pytest.approx(0, abs=1e-6)
+        assert abs(fold.validation.x[:, number].mean()) > 1e-4
+        seen += list(rows_of(fold.validation, fold))
+    assert sorted(seen) == sorted(kept)
+    assert dataset.protocol == {**whole.protocol, "folds": 3}
+    assert dataset.fingerprint == whole.fingerprint
+
+
 # --- settings -------------------------------------------------------------------------------------
 
 

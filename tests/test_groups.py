@@ -23,7 +23,7 @@ from strategies import genomes
 from test_native import CLOSE, SMALL, dataset, with_layers
 
 from evonet.data.dataset import Dataset
-from evonet.evaluation import Budget, Request
+from evonet.evaluation import Budget, Hurdle, Request
 from evonet.genome import Genome, Layer
 from evonet.genome.genes import ACTIVATIONS, OPTIMIZERS, OPTIMIZERS_WITH_MOMENTUM
 from evonet.training import engine
@@ -34,7 +34,7 @@ from evonet.training.groups import GroupTrainer
 from evonet.training.initializers import initial_weights
 from evonet.training.keras_model import choose_loss
 from evonet.training.plan import kind_of
-from evonet.training.trained import Trained
+from evonet.training.trained import Race, Trained
 from evonet.training.trainer import Trainer
 
 BUDGET = Budget(3, 9)
@@ -115,6 +115,19 @@ class TestAGroup:
         assert len({len(t.validation_loss) for t in together}) > 1
         assert_alike(together, alone)
 
+    def test_members_are_given_up_where_each_would_be_alone(self, iris: Dataset) -> None:
+        budget = Budget(10, 10)
+        requests = [Request(replace(SMALL, learning_rate=r), 1) for r in (0.9, 0.05, 0.001)]
+        hurdles = [(), (Hurdle(1, 0.5, True),), (Hurdle(3, 0.5, True),)]
+        races = [Race(budget.rungs, own, lambda _: 0.3) for own in hurdles]
+        alone = Trainer(iris, LOSS, budget)
+        apart = [alone.fit(r.genome, r.seed, own) for r, own in zip(requests, races, strict=True)]
+        together = GroupTrainer(iris, LOSS, budget).fit(requests, races)
+        assert_alike(together, apart)
+        assert [len(t.train_loss) for t in together] == [10, 1, 3]
+        assert [t.dropped for t in together] == [False, True, True]
+        assert [t.rungs for t in together] == [t.rungs for t in apart]
+
     @pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
     def test_does_it_for_regression(self, loss: str) -> None:
         assert_alike(*both(dataset("diabetes"), [with_layers(Layer(20, "relu"))], loss=loss))
@@ -188,11 +201,13 @@ class TestTheEngine:
     ) -> None:
         fit, sizes = GroupTrainer.fit, []
 
-        def fails_above_two(self: GroupTrainer, requests: Sequence[Request]) -> list[Trained]:
+        def fails_above_two(
+            self: GroupTrainer, requests: Sequence[Request], races: Sequence[Race]
+        ) -> list[Trained]:
             sizes.append(len(requests))
             if len(requests) > 2 or 4 in (request.seed for request in requests):
                 raise MemoryError("no more")
-            return fit(self, requests)
+            return fit(self, requests, races)
 
         monkeypatch.setattr(GroupTrainer, "fit", fails_above_two)
         requests = [Request(SMALL, seed) for seed in range(5)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from evonet.data.splitting import Split, split_rows
+from evonet.data.splitting import Split, fold_splits, split_rows
 from evonet.data.target import Task
 
 SEEDS = st.integers(0, 2**63 - 1)
@@ -211,3 +211,42 @@ def test_training_part_of_a_single_row_is_refused(refuses) -> None:
         split_rows(quantity(20), "regression", 0, 0.5, 0.499)
     with refuses("The training part has 1 of 20 rows; expected at least 2"):
         split_rows(quantity(20), "regression", 0, 0.2, 0.2, n_test=18)
+
+
+class TestFolds:
+    @given(classes(least=10), st.integers(2, 5), SEEDS)
+    def test_every_row_but_the_test_rows_validates_once_and_trains_otherwise(
+        self, labels: pd.Series, n_folds: int, seed: int
+    ) -> None:
+        split = split_rows(labels, "multiclass", seed, 0.2, 0.2)
+        rest = np.sort(np.concatenate([split.train, split.validation]))
+        folds = fold_splits(labels, "multiclass", seed, split, n_folds)
+        assert len(folds) == n_folds
+        assert np.array_equal(np.sort(np.concatenate([f.validation for f in folds])), rest)
+        for fold in folds:
+            assert np.array_equal(np.union1d(fold.train, fold.validation), rest)
+            assert not np.intersect1d(fold.train, fold.validation).size
+            assert not len(fold.test)
+
+    @given(classes(least=10), st.integers(2, 5), SEEDS)
+    def test_every_class_has_its_share_of_every_fold_to_one_row(
+        self, labels: pd.Series, n_folds: int, seed: int
+    ) -> None:
+        split = split_rows(labels, "multiclass", seed, 0.2, 0.2)
+        folds = fold_splits(labels, "multiclass", seed, split, n_folds)
+        counts = pd.DataFrame([labels.iloc[f.validation].value_counts() for f in folds]).fillna(0)
+        assert (counts.max() - counts.min()).max() <= 1
+
+    def test_numbers_are_drawn_at_random_and_another_seed_draws_others(self) -> None:
+        labels = quantity(200)
+        split = split_rows(labels, "regression", 0, 0.2, 0.2)
+        drawn = [fold_splits(labels, "regression", seed, split, 4) for seed in (1, 1, 2)]
+        assert all(np.array_equal(a.train, b.train) for a, b in zip(*drawn[:2], strict=True))
+        assert not np.array_equal(drawn[0][0].train, drawn[2][0].train)
+        assert abs(labels.iloc[drawn[0][0].validation].mean() - 0.5) < 0.15
+
+    def test_a_fold_without_two_classes_is_refused(self, refuses) -> None:
+        labels = pd.Series(["a"] * 60 + ["b"] * 6)
+        split = split_rows(labels, "binary", 0, 0.2, 0.2)
+        with refuses("part of a fold has 3 of 53 rows and 1 of the classes; .* smaller --folds"):
+            fold_splits(labels, "binary", 0, split, 20)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,8 +12,8 @@ from evonet.config import RunConfig
 from evonet.data.checking import check_features, check_labels
 from evonet.data.preparation import VERSION, Preparation, fit_preparation
 from evonet.data.sources import Features, RawData, read_source
-from evonet.data.splitting import split_rows
-from evonet.data.target import Target, make_target
+from evonet.data.splitting import Split, fold_splits, split_rows
+from evonet.data.target import Target, Task, make_target
 from evonet.errors import ConfigError
 from evonet.genome import Genome
 
@@ -50,6 +50,8 @@ class Dataset:
         fingerprint: hash of the raw data.
         notes: sentences about what was inferred and what was left out.
         protocol: what besides the raw data made these arrays, as plain values.
+        folds: for cross-validation: the rows that are not for the test, split anew for each fold,
+            whose validation parts are disjoint and together all of them; empty without.
     """
 
     name: str
@@ -61,6 +63,12 @@ class Dataset:
     fingerprint: str
     notes: tuple[str, ...]
     protocol: dict[str, object]
+    folds: tuple[Dataset, ...] = ()
+
+    @property
+    def scored_on(self) -> tuple[Dataset, ...]:
+        """What a candidate is trained and scored on: the folds, or the one validation part."""
+        return self.folds or (self,)
 
     @property
     def n_inputs(self) -> int:
@@ -85,6 +93,26 @@ def load_dataset(config: RunConfig) -> Dataset:
     split = split_rows(
         raw.labels, task, config.seed, config.test_fraction, config.validation_fraction, raw.n_test
     )
+    whole = _made(raw, split, task, how, left_out, config)
+    if config.folds is None:
+        return whole
+    splits = fold_splits(raw.labels, task, config.seed, split, config.folds)
+    return replace(
+        whole,
+        folds=tuple(_made(raw, fold, task, how, left_out, config) for fold in splits),
+        protocol=whole.protocol | {"folds": config.folds},
+    )
+
+
+def _made(
+    raw: RawData,
+    split: Split,
+    task: Task,
+    how: str,
+    left_out: Sequence[str],
+    config: RunConfig,
+) -> Dataset:
+    """The data split in one way; all that is learned of them is learned of the training part."""
     target = make_target(raw.labels, task, split.train)
     preparation, identifiers = fit_preparation(
         _rows(raw.features, split.train), config.max_categories

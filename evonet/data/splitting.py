@@ -64,6 +64,43 @@ def split_rows(
     return Split(train, validation, test)
 
 
+def fold_splits(
+    labels: pd.Series, task: Task, seed: int, split: Split, n_folds: int
+) -> tuple[Split, ...]:
+    """The training and validation rows of a split, split anew for each fold.
+
+    Args:
+        labels: ``(n,)`` the target.
+        task: what kind of prediction it is; classes are stratified.
+        seed: the run's seed.
+        split: its test rows are no fold's.
+        n_folds: at least 2.
+
+    Returns:
+        Splits without test rows. Every other row is in the validation part of one of them, and in
+        the training part of the others.
+
+    Raises:
+        DataError: a part would have fewer than two rows, or fewer than two classes.
+    """
+    rows = np.sort(np.concatenate([split.train, split.validation]))
+    order = stream(seed, "folds").permutation(rows)
+    if task != "regression":  # dealt out class by class
+        order = order[np.argsort(pd.factorize(labels)[0][order], kind="stable")]
+    folds = [np.sort(order[k::n_folds]) for k in range(n_folds)]
+    splits = tuple(Split(np.setdiff1d(rows, fold), fold, np.zeros(0, rows.dtype)) for fold in folds)
+    for fold in splits:
+        for part in (fold.train, fold.validation):
+            n_distinct = len(part) if task == "regression" else labels.iloc[part].nunique()
+            if n_distinct < 2:
+                raise DataError(
+                    f"A part of a fold has {len(part)} of {len(rows)} rows"
+                    f"{'' if task == 'regression' else f' and {n_distinct} of the classes'}; "
+                    "expected at least 2. Give more data, or pass a smaller --folds."
+                )
+    return splits
+
+
 def _draw(
     rng: np.random.Generator, rows: np.ndarray, classes: np.ndarray, n_drawn: int
 ) -> tuple[np.ndarray, np.ndarray]:

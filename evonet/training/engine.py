@@ -7,13 +7,12 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
@@ -27,8 +26,12 @@ from evonet.training.evaluator import (
     Outcome,
     evaluation_of,
     failure_of,
+    goes_on,
     judged,
+    on_fold,
+    on_folds,
     output_score,
+    race_on,
     tried,
 )
 from evonet.training.plan import Plan, Rows, available_cores, make_plan, memory_bytes
@@ -87,11 +90,14 @@ class FusedEvaluator:
             TrainingError: there is no GPU for what is asked.
         """
         device = check_device(self.device, self.precision)
+        folds = self.dataset.scored_on
+        data = max(folds, key=lambda fold: len(fold.train) * fold.n_inputs)
         rows = Rows(
-            self.dataset.n_inputs,
-            self.dataset.target.n_outputs,
-            len(self.dataset.train),
-            len(self.dataset.validation),
+            data.n_inputs,
+            data.target.n_outputs,
+            len(data.train),
+            len(data.validation),
+            len(folds),
         )
         workers = self.workers or available_cores()
         return make_plan(requests, rows, self.budget, workers, memory_bytes(), device)
@@ -173,7 +179,7 @@ class FusedEvaluator:
         )
 
     def _out_of_memory(self, request: Request, reason: str) -> Evaluation:
-        return evaluation_of(request, self.dataset, Outcome("out_of_memory", reason))
+        return evaluation_of(request, self.dataset, [Outcome("out_of_memory", reason)])
 
 
 @dataclass(frozen=True)
@@ -195,30 +201,28 @@ class _Job:
         how = self.loss, self.budget, self.device, self.precision
         return data.fingerprint, len(data.train), len(data.validation), str(data.protocol), *how
 
-    def trainer(self) -> Trainer | GroupTrainer:
-        """What trains; imported late, since only workers need Numba or Keras."""
+    def trainers(self) -> list[Trainer] | list[GroupTrainer]:
+        """What trains, one for each fold; imported late: only workers need Numba or Keras."""
+        folds = self.dataset.scored_on
         if self.device == "gpu":
             from evonet.training.groups import GroupTrainer
 
-            return GroupTrainer(self.dataset, self.loss, self.budget, self.precision)
+            return [GroupTrainer(data, self.loss, self.budget, self.precision) for data in folds]
         from evonet.training.trainer import Trainer
 
-        return Trainer(self.dataset, self.loss, self.budget)
+        return [Trainer(data, self.loss, self.budget) for data in folds]
 
-    def score(self, trained: Trained) -> float | None:
-        """The metric of a trained network; None where a prediction is not finite."""
-        return self.score_of(trained.outputs)
+    def score(self, fold: int, trained: Trained) -> float | None:
+        """The metric of a network trained on a fold; None where a prediction is not finite."""
+        data = self.dataset.scored_on[fold]
+        return output_score(trained.outputs, data, self.metric, data.validation)
 
-    def score_of(self, outputs: np.ndarray) -> float | None:
-        """The metric of outputs for the validation part."""
-        return output_score(outputs, self.dataset, self.metric, self.dataset.validation)
-
-    def race(self, request: Request) -> Race:
-        """What may end a training before its budget does."""
-        return Race(self.budget.rungs, request.hurdles, self.score_of)
+    def race(self, request: Request, fold: int) -> Race:
+        """What may end a training on a fold before its budget does."""
+        return race_on(request, self.dataset.scored_on[fold], self.metric, self.budget)
 
 
-#: The trainer of this process: one data set at a time is kept ready.
+#: The trainers of this process: one data set at a time is kept ready.
 _trainers: dict[tuple[object, ...], Any] = {}
 
 
@@ -227,42 +231,70 @@ def _train(job: _Job, requests: Sequence[Request]) -> list[tuple[Request, Evalua
     _prepare()
     if job.key not in _trainers:
         _trainers.clear()
-        _trainers[job.key] = job.trainer()
-    trainer = _trainers[job.key]
+        _trainers[job.key] = job.trainers()
+    trainers = _trainers[job.key]
     if job.device == "gpu":
-        return _train_group(trainer, job, requests)
+        return _train_group(trainers, job, requests)
     with threadpool_limits(job.threads):
-        return [(request, _train_one(trainer, job, request)) for request in requests]
+        return [(request, _train_one(trainers, job, request)) for request in requests]
 
 
-def _train_one(trainer: Trainer, job: _Job, request: Request) -> Evaluation:
+def _train_one(trainers: Sequence[Trainer], job: _Job, request: Request) -> Evaluation:
     """Train one network; whatever goes wrong is an evaluation too."""
     started = time.perf_counter()
-    race = job.race(request)
-    outcome = tried(lambda: trainer.fit(request.genome, request.seed, race), job.score)
-    return evaluation_of(request, job.dataset, outcome, time.perf_counter() - started)
+
+    def attempt_one(fold: int, asked: Request) -> Outcome[Trained]:
+        race = job.race(asked, fold)
+        return tried(
+            lambda: trainers[fold].fit(asked.genome, asked.seed, race), partial(job.score, fold)
+        )
+
+    outcomes = on_folds(request, len(trainers), attempt_one)
+    return evaluation_of(request, job.dataset, outcomes, time.perf_counter() - started)
 
 
 def _train_group(
-    trainer: GroupTrainer, job: _Job, requests: Sequence[Request]
+    trainers: Sequence[GroupTrainer], job: _Job, requests: Sequence[Request]
 ) -> list[tuple[Request, Evaluation]]:
-    """Train networks side by side; where memory does not suffice, one half after the other."""
+    """Train networks side by side, on one fold after the other."""
     started = time.perf_counter()
-    try:
-        group = trainer.fit(requests)
-    except Exception as error:
-        lost, group = failure_of(error), []
-    if not group:  # out here, where the error no longer holds the group's arrays
-        if lost.status == "out_of_memory" and len(requests) > 1:
-            half = len(requests) // 2
-            halves = requests[:half], requests[half:]
-            return [pair for part in halves for pair in _train_group(trainer, job, part)]
-        return [(request, evaluation_of(request, job.dataset, lost)) for request in requests]
+    outcomes: list[list[Outcome[Trained]]] = [[] for _ in requests]
+    going = list(range(len(requests)))
+    for fold, trainer in enumerate(trainers):
+        group = [on_fold(requests[i], fold) for i in going]
+        races = [job.race(request, fold) for request in group]
+        found = _side_by_side(trainer, group, races, partial(job.score, fold))
+        for i, outcome in zip(going, found, strict=True):
+            outcomes[i].append(outcome)
+        going = [i for i in going if goes_on(outcomes[i][-1])]
+        if not going:
+            break
     seconds = (time.perf_counter() - started) / len(requests)
-    outcomes = [judged(trained, job.score) for trained in group]
     return [
-        (request, evaluation_of(request, job.dataset, outcome, seconds))
-        for request, outcome in zip(requests, outcomes, strict=True)
+        (request, evaluation_of(request, job.dataset, own, seconds))
+        for request, own in zip(requests, outcomes, strict=True)
+    ]
+
+
+def _side_by_side(
+    trainer: GroupTrainer,
+    requests: Sequence[Request],
+    races: Sequence[Race],
+    score_of: Callable[[Trained], float | None],
+) -> list[Outcome[Trained]]:
+    """Train networks in one program; where memory does not suffice, one half after the other."""
+    try:
+        return [judged(trained, score_of) for trained in trainer.fit(requests, races)]
+    except Exception as error:
+        lost = failure_of(error)
+    # Out here, where the error no longer holds the group's arrays.
+    if lost.status != "out_of_memory" or len(requests) == 1:
+        return [lost] * len(requests)
+    half = len(requests) // 2
+    return [
+        outcome
+        for part in (slice(half), slice(half, None))
+        for outcome in _side_by_side(trainer, requests[part], races[part], score_of)
     ]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from evonet.genome import Genome
 from evonet.metrics import Metric, score
 from evonet.store.cache import ScoreCache
 from evonet.store.record import RunRecord, StoredEvaluation
+from evonet.streams import training_seed
 from evonet.training.keras_model import Fitted, fit_network, outputs_of
 from evonet.training.plan import memory_bytes
 from evonet.training.trained import NO_RACE, Race
@@ -52,14 +54,16 @@ class KerasEvaluator:
         """Train one request after the other, in their order."""
         for request in requests:
             started = time.perf_counter()
-            race = Race(self.budget.rungs, request.hurdles, self._score_of)
-            how = self.dataset, self.metric, self.loss, self.budget, request.seed, race
-            outcome = attempt(request.genome, *how)
-            seconds = time.perf_counter() - started
-            yield request, evaluation_of(request, self.dataset, outcome, seconds)
 
-    def _score_of(self, outputs: np.ndarray) -> float | None:
-        return output_score(outputs, self.dataset, self.metric, self.dataset.validation)
+            def attempt_one(fold: int, asked: Request) -> Outcome[Fitted]:
+                data = self.dataset.scored_on[fold]
+                race = race_on(asked, data, self.metric, self.budget)
+                how = self.metric, self.loss, self.budget, asked.seed, race
+                return attempt(asked.genome, data, *how)
+
+            outcomes = on_folds(request, len(self.dataset.scored_on), attempt_one)
+            seconds = time.perf_counter() - started
+            yield request, evaluation_of(request, self.dataset, outcomes, seconds)
 
 
 class Curves(Protocol):
@@ -171,24 +175,74 @@ def judged(fitted: T, score_of: Callable[[T], float | None]) -> Outcome[T]:
     return Outcome("ok", "", fitted, value)
 
 
+def on_folds(
+    request: Request, n_folds: int, attempt_one: Callable[[int, Request], Outcome[Any]]
+) -> list[Outcome[Any]]:
+    """Train a request on one fold after the other, up to the first that fails or is dropped.
+
+    Args:
+        request: what is asked for.
+        n_folds: 1 where there is only the one validation part.
+        attempt_one: trains on a fold, by its number, what is asked for there.
+    """
+    outcomes: list[Outcome[Any]] = []
+    for fold in range(n_folds):
+        outcomes.append(attempt_one(fold, on_fold(request, fold)))
+        if not goes_on(outcomes[-1]):
+            break
+    return outcomes
+
+
+def on_fold(request: Request, fold: int) -> Request:
+    """What a request asks for on a fold: of the first one hurdles, of each other one a new seed."""
+    if not fold:
+        return request
+    seed = training_seed(request.seed, request.genome.key, fold)
+    return replace(request, seed=seed, hurdles=())
+
+
+def goes_on(outcome: Outcome[Any]) -> bool:
+    """Whether the next fold is worth training."""
+    return outcome.score is not None and outcome.fitted is not None and not outcome.fitted.dropped
+
+
+def race_on(request: Request, data: Dataset, metric: Metric, budget: Budget) -> Race:
+    """What may end a training before its budget does, on a data set or a fold of it."""
+    return Race(
+        budget.rungs,
+        request.hurdles,
+        lambda outputs: output_score(outputs, data, metric, data.validation),
+    )
+
+
 def evaluation_of(
-    request: Request, dataset: Dataset, outcome: Outcome[Any], seconds: float = 0.0
+    request: Request, dataset: Dataset, outcomes: Sequence[Outcome[Any]], seconds: float = 0.0
 ) -> Evaluation:
-    """What is kept of the outcome of a request, and the wall-clock seconds it took."""
-    curves: Curves | None = outcome.fitted
+    """What is kept of the outcomes of a request, one for each fold that was trained.
+
+    Args:
+        request: what was asked for.
+        dataset: with its folds, if it has any.
+        outcomes: all but the last one with a score.
+        seconds: wall-clock time they took.
+    """
+    last, curves = outcomes[-1], outcomes[0].fitted
+    scores = tuple(outcome.score for outcome in outcomes if outcome.score is not None)
+    ok = last.status == "ok"
     return Evaluation(
         genome_key=request.genome.key,
         seed=request.seed,
-        status=outcome.status,
-        reason=outcome.reason,
-        score=outcome.score,
-        best_epoch=curves.best_epoch if curves and outcome.status == "ok" else 0,
+        status=last.status,
+        reason=last.reason,
+        score=fmean(scores) if ok else None,
+        best_epoch=curves.best_epoch if curves and ok else 0,
         train_loss=_finite(curves.train_loss) if curves else (),
         validation_loss=_finite(curves.validation_loss) if curves else (),
         parameters=dataset.parameter_count(request.genome),
         seconds=seconds,
         rungs=curves.rungs if curves else (),
         dropped=curves.dropped if curves else False,
+        folds=scores if dataset.folds else (),
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 
 import numpy as np
 
 from evonet.data.dataset import Dataset
-from evonet.evaluation import Budget, Request
+from evonet.evaluation import Budget, Request, Rung
 from evonet.genome import Genome
 from evonet.streams import stream
 from evonet.training import fused
@@ -28,7 +28,7 @@ from evonet.training.fused import (
 from evonet.training.initializers import initial_weights
 from evonet.training.optimizers import coefficients
 from evonet.training.plan import kind_of, places_in_group
-from evonet.training.trained import Trained, row_order
+from evonet.training.trained import Race, Trained, row_order
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,13 @@ class GroupTrainer:
     budget: Budget
     precision: str = "float32"
 
-    def fit(self, requests: Sequence[Request]) -> list[Trained]:
+    def fit(self, requests: Sequence[Request], races: Sequence[Race] = ()) -> list[Trained]:
         """Train networks of one kind, each with early stopping on its own validation loss.
 
         Args:
             requests: of one kind (``plan.kind_of``), one at least. Places of the group that are
                 left over train the last one again.
+            races: of each request, or none; may end its training earlier.
 
         Returns:
             What each request came to, in their order.
@@ -71,6 +72,8 @@ class GroupTrainer:
         losses = np.zeros((budget.epochs, 2, shape.networks), np.float32)
         n_epochs, best_epoch = (np.zeros(shape.networks, int) for _ in range(2))
         best_loss = np.full(shape.networks, np.inf)
+        rungs: list[list[Rung]] = [[] for _ in requests]
+        dropped = np.zeros(shape.networks, bool)
         for epoch in range(budget.epochs):
             done = epoch * shape.n_steps
             order = np.stack([self._order(shape, seed, epoch) for seed in seeds], axis=1)
@@ -84,9 +87,24 @@ class GroupTrainer:
             best_loss[better], best_epoch[better] = losses[epoch, 1, better], epoch + 1
             tired = (epoch > 0) & (epoch + 1 - best_epoch >= max(1, budget.patience_epochs))
             running &= np.isfinite(losses[epoch]).all(axis=0) & ~tired
+            if epoch + 1 in budget.rungs:
+                outputs = backend.ops.convert_to_numpy(course.best_outputs)
+                for g, race in enumerate(races):
+                    if running[g]:
+                        rung = race.rung(epoch + 1, partial(_outputs, shape, outputs, g))
+                        rungs[g] += [rung] if rung else []
+                        dropped[g] = rung is not None and race.is_lost(rung)
+                dropped[len(requests) :] = dropped[len(requests) - 1]
+                running &= ~dropped
             if not running.any():
                 break
-        return self._trained(shape, genomes[: len(requests)], course, losses, n_epochs, best_epoch)
+        trained = self._trained(
+            shape, genomes[: len(requests)], course, losses, n_epochs, best_epoch
+        )
+        return [
+            replace(one, rungs=tuple(own), dropped=bool(lost))
+            for one, own, lost in zip(trained, rungs, dropped, strict=False)
+        ]
 
     def shape(self, requests: Sequence[Request]) -> Shape:
         """What is compiled for a group."""
@@ -118,7 +136,7 @@ class GroupTrainer:
                 tuple(losses[: n_epochs[g], 0, g].tolist()),
                 tuple(losses[: n_epochs[g], 1, g].tolist()),
                 int(best_epoch[g]),
-                outputs[:, g].reshape(-1, shape.n_outputs)[: shape.n_validation],
+                _outputs(shape, outputs, g),
                 partial(self._weights, shape, genome, course, g),
             )
             for g, genome in enumerate(genomes)
@@ -169,6 +187,11 @@ class GroupTrainer:
                 chunked(weights[1]),
             )
         )
+
+
+def _outputs(shape: Shape, outputs: np.ndarray, g: int) -> np.ndarray:
+    """Those of one network ``(n_validation, n_outputs)`` out of a group's, chunk by chunk."""
+    return outputs[:, g].reshape(-1, shape.n_outputs)[: shape.n_validation]
 
 
 @cache

@@ -39,12 +39,13 @@ _NARROWEST, _MOST_IN_GROUP, _GROUP_BYTES = 32, 256, 8 * 2**30
 
 @dataclass(frozen=True)
 class Rows:
-    """The data set, as far as a plan depends on it."""
+    """The data set, as far as a plan depends on it; of several folds, the largest."""
 
     n_inputs: int
     n_outputs: int
     n_train: int
     n_validation: int
+    n_folds: int = 1
 
 
 class Kind(NamedTuple):
@@ -193,7 +194,7 @@ def make_plan(
         A plan in which every request occurs once, in a portion or in ``too_large``.
     """
     memory *= _MEMORY_SHARE
-    data = 4 * (rows.n_train + rows.n_validation) * (rows.n_inputs + 2)
+    data = 4 * rows.n_folds * (rows.n_train + rows.n_validation) * (rows.n_inputs + 2)
     planned = [_planned(request, rows, budget, device) for request in requests]
     room = memory - data - _PROCESS_BYTES
     fits = [training for training in planned if training.bytes <= room]
@@ -270,7 +271,7 @@ def costs_of(genome: Genome, rows: Rows) -> Costs:
 def _planned(request: Request, rows: Rows, budget: Budget, device: str) -> Planned:
     genome = request.genome
     epoch = sum(n * each for n, each in zip(costs_of(genome, rows), SECONDS, strict=True))
-    seconds = _PER_TRAINING + budget.epochs * epoch
+    seconds = rows.n_folds * (_PER_TRAINING + budget.epochs * epoch)
     parameters = genome.parameter_count(rows.n_inputs, rows.n_outputs)
     fan_ins: Sequence[int] = genome.fan_ins(rows.n_inputs)
     units = [layer.units for layer in genome.layers]
