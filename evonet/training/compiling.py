@@ -12,15 +12,17 @@ import numba
 
 from evonet.training.cache_folder import cache_folder
 
-#: The modules of compiled loops, and of the constants in them. One may be compiled into another,
-#: which Numba does not notice when it asks whether what it kept is still true; so all of them
-#: name the folder.
+#: The modules of compiled loops, and of the records and constants in them. One may be compiled into
+#: another, which Numba does not notice when it asks whether what it kept is still true; so all of
+#: them name the folder.
 _SOURCES = (
     "compiling.py",
     "elementwise.py",
     "keras_model.py",
+    "losses.py",
     "native.py",
     "products.py",
+    "tables.py",
     "../genome/genes.py",
 )
 
