@@ -122,6 +122,9 @@ class Observer:
     def on_start(self, record: RunRecord, metric: Metric, config: RunConfig) -> None:
         """The data are ready and the record is open."""
 
+    def on_compilation(self, kept: bool) -> None:
+        """The training loops are about to be compiled; whether they are kept for the next time."""
+
     def on_baseline(self, baseline: Baseline) -> None:
         """A baseline is fitted."""
 

@@ -37,6 +37,7 @@ from evonet.session import Session, plan_trainings
 from evonet.store.cache import ScoreCache
 from evonet.store.exports import exporting
 from evonet.store.record import RunRecord, StoredCandidate, StoredEvaluation, StoredGeneration
+from evonet.training.engine import compile_loops
 from evonet.training.plan import Plan
 
 #: How many of the best genomes may stand in for a winner whose final fit diverges.
@@ -205,8 +206,9 @@ def _run(session: Session) -> RunResult:
 
 
 def _start(session: Session) -> None:
-    """Say what is about to happen; fit the baselines, unless the record has them."""
+    """Say what is about to happen; compile; fit the baselines, unless the record has them."""
     session.observer.on_start(session.record, session.metric, session.config)
+    compile_loops(session.dataset, session.loss, session.observer.on_compilation)
     if session.record.fact("baselines"):
         return
     baselines = []

@@ -101,6 +101,10 @@ class TerminalObserver(Observer):
         self.say(_goal_line(metric))
         self._show_bar("fitting the baselines", None)
 
+    def on_compilation(self, kept: bool) -> None:
+        when = "once on this machine" if kept else "in every process: there is no cache folder"
+        self.say(f"Compiling the training loops, {when} (about 20 s) ...")
+
     def on_baseline(self, baseline: Baseline) -> None:
         name = f"{baseline.name} ({baseline.description.split(':')[0]})"
         self.say(f"Baseline  {name}: validation {score_text(baseline.validation_score)}")

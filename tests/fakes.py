@@ -77,6 +77,7 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
 
     for engine in ("KerasEvaluator", "FusedEvaluator"):
         monkeypatch.setattr(evonet.session, engine, Fake)
+    monkeypatch.setattr(evonet.run, "compile_loops", lambda *_: None)
     monkeypatch.setattr(evonet.run, "fit_baselines", lambda *_: iter(()))
     monkeypatch.setattr(evonet.run, "crown", crown)
     monkeypatch.setattr(

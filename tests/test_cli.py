@@ -93,6 +93,12 @@ class TestRuns:
         assert "\x1b" not in output
         assert "\r" not in output
 
+    def test_it_says_that_it_compiles_before_it_does(self, evonet, monkeypatch) -> None:
+        monkeypatch.setattr("evonet.run.compile_loops", lambda data, loss, tell: tell(True))
+        code, output, _ = evonet("evolve", "--data", "iris", "--generations", 0)
+        assert code == 0
+        assert "Compiling the training loops, once on this machine (about 20 s) ..." in output
+
     def test_config_file_gives_settings_and_flags_win(self, evonet, tmp_path: Path) -> None:
         (tmp_path / "c.toml").write_text('data = "wine"\ngenerations = 2\npopulation_size = 5\n')
         arguments = ("--config", "c.toml", "--generations", 0, "--json")

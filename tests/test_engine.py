@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sklearn.metrics import accuracy_score
 
 from evonet.config import make_config
@@ -151,6 +153,50 @@ def wait_for(condition: Callable[[], object], seconds: float) -> None:
     while not condition():
         assert time.monotonic() < end, f"not within {seconds} s"
         time.sleep(0.1)
+
+
+def kills(*seeds: int) -> type:
+    """As joblib's pool, but that it trains here, the last first; some requests kill the worker."""
+
+    class Pool:
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def __call__(self, tasks: Any) -> Any:
+            for function, arguments, _ in reversed(list(tasks)):
+                if {request.seed for request in arguments[-1]} & set(seeds):
+                    raise TerminatedWorkerError("killed")
+                yield function(*arguments)
+
+    return Pool
+
+
+class TestPortions:
+    """What comes back from workers, here without processes."""
+
+    def test_equal_requests_come_back_once_each(
+        self, iris: Dataset, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("evonet.training.engine.Parallel", kills())
+        requests = [*REQUESTS, *REQUESTS[:3], REQUESTS[0]]
+        pairs = list(engine(iris, workers=2).evaluate(requests))
+        assert Counter(request for request, _ in pairs) == Counter(requests)
+        alone = said(evaluated(engine(iris)))
+        assert all({**asdict(e), "seconds": None} == alone[r] for r, e in pairs)
+
+    @pytest.mark.parametrize("lost", [(0,), (7,), (0, 3, 4)])
+    def test_only_those_that_kill_their_worker_are_lost(
+        self, iris: Dataset, monkeypatch: pytest.MonkeyPatch, lost: tuple[int, ...]
+    ) -> None:
+        monkeypatch.setattr("evonet.training.engine.Parallel", kills(*lost))
+        wide = replace(GENOMES[0], layers=(Layer(500, "relu"),) * 2)
+        requests = [Request(wide, 0), *(Request(GENOMES[0], seed) for seed in range(1, 25))]
+        evaluator = engine(iris, workers=2)
+        portions = [len(portion) for portion in evaluator.plan(requests).portions]
+        assert portions[0] == 1 < max(portions)  # or the test shows less
+        evaluations = evaluated(evaluator, requests)
+        assert {r.seed for r, e in evaluations.items() if not e.ok} == set(lost)
+        assert all("its process died" in e.reason for e in evaluations.values() if not e.ok)
 
 
 @pytest.mark.slow

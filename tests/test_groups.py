@@ -29,10 +29,10 @@ from evonet.genome.genes import ACTIVATIONS, OPTIMIZERS, OPTIMIZERS_WITH_MOMENTU
 from evonet.training import engine
 from evonet.training.backend import find_device
 from evonet.training.engine import FusedEvaluator
-from evonet.training.fused import Shape, first_course, keras_weights
 from evonet.training.groups import GroupTrainer
 from evonet.training.initializers import initial_weights
 from evonet.training.keras_model import choose_loss
+from evonet.training.padding import Shape, initial_state, keras_weights
 from evonet.training.plan import kind_of
 from evonet.training.trained import Race, Trained
 from evonet.training.trainer import Trainer
@@ -105,7 +105,7 @@ class TestAGroup:
     def test_does_it_where_the_validation_part_comes_in_pieces(
         self, iris: Dataset, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("evonet.training.fused.ROWS_AT_ONCE", 7)  # of 30
+        monkeypatch.setattr("evonet.training.plan._GROUP_ROWS_AT_ONCE", 7)  # of 30
         assert_alike(*both(iris, [SMALL]))
 
     def test_members_stop_at_different_epochs(self, iris: Dataset) -> None:
@@ -167,9 +167,9 @@ class TestPadding:
             initial_weights(np.random.default_rng(seed), genome, n_inputs, n_outputs)
             for seed in range(2)
         ]
-        course = first_course(shape, [genome, genome], drawn)
+        state = initial_state(shape, [genome, genome], drawn)
         for g, weights in enumerate(drawn):
-            back = keras_weights(shape, genome, course.weights, g)
+            back = keras_weights(shape, genome, state.weights, g)
             assert all((a == b).all() for a, b in zip(back, weights, strict=True))
 
 

@@ -128,8 +128,8 @@ class Backend:
 
         def classes(y: Any, outputs: Any, smoothing: Any) -> Any:
             n = outputs.shape[1]
-            spread = smoothing[:, None]
-            truth = ops.one_hot(ops.cast(y, "int32"), n) * (1 - spread) + spread / n
+            share = smoothing[:, None]
+            truth = ops.one_hot(ops.cast(y, "int32"), n) * (1 - share) + share / n
             return ops.categorical_crossentropy(truth, outputs, from_logits=True)
 
         def two_classes(y: Any, outputs: Any, smoothing: Any) -> Any:

@@ -20,8 +20,10 @@ from threadpoolctl import threadpool_limits
 from evonet.data.dataset import Dataset
 from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation, Request
+from evonet.genome import Genome
 from evonet.metrics import Metric
 from evonet.training.backend import find_device
+from evonet.training.cache_folder import cache_folder
 from evonet.training.evaluator import (
     Outcome,
     evaluation_of,
@@ -59,6 +61,24 @@ def check_device(device: str, precision: str) -> str:
             "Leave out --precision."
         )
     return found
+
+
+def compile_loops(dataset: Dataset, loss: str, tell: Callable[[bool], None]) -> None:
+    """Compile the loops that train on a CPU, unless they are kept from an earlier time.
+
+    Args:
+        dataset: any; the loops are the same for all.
+        loss: one that fits it.
+        tell: called before they are compiled, with whether they will be kept.
+    """
+    from evonet.training.compiling import telling
+    from evonet.training.trainer import Trainer
+
+    row = replace(dataset.train, x=dataset.train.x[:1], y=dataset.train.y[:1], weight=None)
+    tiny = replace(dataset, train=row, validation=row)
+    linear = Genome((), "matched_normal", "sgd", 0.01, 1)
+    with telling(lambda: tell(cache_folder() is not None)):
+        Trainer(tiny, loss, Budget(1, 1)).fit(linear, seed=0)
 
 
 @dataclass(frozen=True)
@@ -124,10 +144,10 @@ class FusedEvaluator:
         its worker again has failed.
         """
         workers = plan.workers
-        left = {request: portion for portion in portions for request in portion}
+        left = dict(enumerate(portions))
         while left:
-            waiting = list({id(portion): portion for portion in left.values()}.values())
-            if workers == 1 and all(len(portion) == 1 for portion in waiting):
+            waiting = list(left)
+            if workers == 1 and all(len(portion) == 1 for portion in left.values()):
                 waiting = waiting[:1]  # so that it is known which one kills its worker
             job = self._job(plan)
             # Asked for one worker, joblib trains in this process; two of which one is idle do not.
@@ -139,20 +159,18 @@ class FusedEvaluator:
                 pre_dispatch=1 if workers == 1 else "2*n_jobs",
                 mmap_mode="c",  # Numba compiles for arrays that may be written, and writes none
             )
-            finished = pool(delayed(_train)(job, portion) for portion in waiting)
+            finished = pool(delayed(_train_numbered)(job, i, left[i]) for i in waiting)
             try:
-                for results in finished:
-                    for request, evaluation in results:
-                        del left[request]
-                        yield request, evaluation
+                for i, results in finished:
+                    del left[i]
+                    yield from results
             except TerminatedWorkerError as error:
-                if workers == 1 and len(waiting[0]) == 1:
-                    (request,) = waiting[0]
-                    del left[request]
+                if workers == 1 and len(waiting) == 1 and len(left[waiting[0]]) == 1:
+                    (request,) = left.pop(waiting[0])
                     reason = f"its process died: {' '.join(str(error).split())[:200]}"
                     yield request, self._out_of_memory(request, reason)
                 elif workers == 1:
-                    left = {request: [request] for request in left}
+                    left = dict(enumerate([r] for portion in left.values() for r in portion))
                 workers = max(1, workers // 2)
             finally:
                 with warnings.catch_warnings():
@@ -237,6 +255,13 @@ def _train(job: _Job, requests: Sequence[Request]) -> list[tuple[Request, Evalua
         return _train_group(trainers, job, requests)
     with threadpool_limits(job.threads):
         return [(request, _train_one(trainers, job, request)) for request in requests]
+
+
+def _train_numbered(
+    job: _Job, number: int, requests: Sequence[Request]
+) -> tuple[int, list[tuple[Request, Evaluation]]]:
+    """The same with the number of a portion: which one it was that comes back."""
+    return number, _train(job, requests)
 
 
 def _train_one(trainers: Sequence[Trainer], job: _Job, request: Request) -> Evaluation:

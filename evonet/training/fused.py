@@ -1,10 +1,10 @@
 """The fused trainer on a GPU: one compiled program trains a group of networks side by side.
 
 A GPU is idle while it trains one small network; it is busy with hundreds. Every array has a
-leading axis of networks. What differs between them is data: widths are padded to a power of two
-and masked, depths with layers that pass on what they receive, activations and normalisations are
-chosen by masks, rates and optimizers are arrays with an entry for each network. So only few
-shapes are ever compiled, and a compiled one serves every group of its shape.
+leading axis of networks. What differs between them is data (padding.py): widths and depths are
+padded and masked, activations and normalisations are chosen by masks, rates and optimizers are
+arrays with an entry for each network. So only few shapes are ever compiled, and a compiled one
+serves every group of its shape.
 
 Everything is ``keras.ops``; what differs between TensorFlow and JAX is in backend.py. On a CPU,
 whose caches and instructions are busy with one network alone, native.py is several times faster.
@@ -13,162 +13,25 @@ whose caches and instructions are busy with one network alone, native.py is seve
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from evonet.genome import Genome
 from evonet.genome.genes import ACTIVATIONS, NORMALISATIONS
 from evonet.training.backend import Backend, mapped
 from evonet.training.keras_model import BATCH_MOMENTUM, NORMALISATION_EPSILON
-from evonet.training.optimizers import COEFFICIENTS, FIRST_V
-from evonet.training.plan import GROUP_ROWS_AT_ONCE, Kind, padded_fan_ins
-
-Array = Any  # of the backend
-
-#: Rows at a time where nothing is learned. Untuned.
-ROWS_AT_ONCE = GROUP_ROWS_AT_ONCE
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What is compiled: groups with equal shapes run the same program.
-
-    Attributes:
-        networks: networks side by side.
-        kind: of all of them, see plan.py.
-        n_inputs: network inputs.
-        n_outputs: network outputs.
-        loss: as ``choose_loss`` returns it.
-        n_train: rows of the training part.
-        n_validation: rows of the validation part.
-        precision: "float32", or "bfloat16" for the factors of products.
-    """
-
-    networks: int
-    kind: Kind
-    n_inputs: int
-    n_outputs: int
-    loss: str
-    n_train: int
-    n_validation: int
-    precision: str = "float32"
-
-    @property
-    def n_steps(self) -> int:
-        """Steps in an epoch; the last one may have fewer rows."""
-        return -(-self.n_train // self.kind.batch_size)
-
-    @property
-    def rows_at_once(self) -> int:
-        """Rows of the validation part at a time."""
-        return min(self.n_validation, ROWS_AT_ONCE)
-
-
-class Dense(NamedTuple):
-    """What a layer of each network learns; ``(networks, ...)`` each.
-
-    Attributes:
-        kernel: ``(networks, fan_in, units)``.
-        bias: ``(networks, units)``.
-        scale: ``(networks, units)`` of the normalisation; not read without one.
-        offset: the same.
-    """
-
-    kernel: Array
-    bias: Array
-    scale: Array
-    offset: Array
-
-
-class Moving(NamedTuple):
-    """Running statistics of a batch normalisation, ``(networks, units)`` each."""
-
-    mean: Array
-    variance: Array
-
-
-class Weights(NamedTuple):
-    """The weights of a group: an entry for each hidden layer and, last, the output layer."""
-
-    learned: tuple[Dense, ...]
-    moving: tuple[Moving, ...]
-
-
-class Members(NamedTuple):
-    """The networks of a group as data; ``layers`` are hidden layers.
-
-    Attributes:
-        real: ``(networks, layers)`` float32, 1 for a layer the network has.
-        units: ``(networks, layers, width)`` float32, 1 for a unit the layer has.
-        activation: ``(networks, layers)`` int32, place in ``ACTIVATIONS``.
-        normalisation: ``(networks, layers)`` int32, place in ``NORMALISATIONS``.
-        dropout: ``(networks, layers)`` float32 rates.
-        reads: ``(networks, layers + 1, layers + 1)`` float32: 1 where a layer reads the inputs
-            (first) or a hidden layer before it.
-        key: ``(networks,)`` int32, of all random numbers.
-        smoothing: ``(networks,)`` float32, of labels.
-        noise: ``(networks,)`` float32, of inputs.
-        clip_norm: ``(networks,)`` float32; 0 does not clip.
-    """
-
-    real: Array
-    units: Array
-    activation: Array
-    normalisation: Array
-    dropout: Array
-    reads: Array
-    key: Array
-    smoothing: Array
-    noise: Array
-    clip_norm: Array
-
-
-class Data(NamedTuple):
-    """The rows of a data set.
-
-    Attributes:
-        x: ``(n_train, n_inputs)`` float32.
-        y: ``(n_train,)`` float32, class indices or numbers.
-        weight: ``(n_train,)`` float32.
-        checked_x: ``(chunks, rows_at_once, n_inputs)``, the validation part.
-        checked_y: ``(chunks, rows_at_once)``.
-        checked_weight: ``(chunks, rows_at_once)``, 0 for rows that only fill the last chunk.
-    """
-
-    x: Array
-    y: Array
-    weight: Array
-    checked_x: Array
-    checked_y: Array
-    checked_weight: Array
-
-
-class Course(NamedTuple):
-    """Where the trainings of a group stand between two epochs.
-
-    Attributes:
-        weights: now.
-        m: first moments, as ``Weights.learned``; see optimizers.py.
-        v: second moments.
-        best: the weights of each network's lowest validation loss.
-        best_loss: ``(networks,)``, infinite before the first epoch.
-        best_outputs: ``(chunks, networks, rows_at_once, n_outputs)``, with the best weights.
-        running: ``(networks,)`` bool, False for those that have stopped: their best stays.
-        losses: ``(2, networks)``, training and validation loss of the last epoch.
-    """
-
-    weights: Weights
-    m: tuple[Dense, ...]
-    v: tuple[Dense, ...]
-    best: Weights
-    best_loss: Array
-    best_outputs: Array
-    running: Array
-    losses: Array
+from evonet.training.optimizers import COEFFICIENTS
+from evonet.training.padding import (
+    Array,
+    Data,
+    Dense,
+    Members,
+    Moving,
+    Shape,
+    TrainingState,
+    Weights,
+)
 
 
 class _Batch(NamedTuple):
@@ -179,7 +42,7 @@ class _Batch(NamedTuple):
     weight: Array
     valid: Array  # (rows,), 0 for those that only fill the last step
     key: Array  # (networks,) uint32
-    learning: bool
+    training: bool
 
 
 @dataclass(frozen=True)
@@ -194,27 +57,29 @@ class Program:
     backend: Backend
     shape: Shape
 
-    def compiled(self) -> Callable[[Course, Members, Array, Array, Array, Data], Course]:
+    def compiled(
+        self,
+    ) -> Callable[[TrainingState, Members, Array, Array, Array, Data], TrainingState]:
         """An epoch of the whole group, compiled on its first call.
 
-        Its arguments: course, members, order ``(n_steps, networks, batch_size)`` int32,
+        Its arguments: state, members, order ``(n_steps, networks, batch_size)`` int32,
         coefficients ``(n_steps, networks, 10)`` float32, steps done before (scalar int32), data.
         """
         return self.backend.compiled(self._epoch)
 
     def _epoch(
         self,
-        course: Course,
+        state: TrainingState,
         members: Members,
         order: Array,
         coefficients: Array,
         done: Array,
         data: Data,
-    ) -> Course:
+    ) -> TrainingState:
         ops, shape = self.backend.ops, self.shape
 
-        def step(i: Array, state: Any) -> Any:
-            weights, m, v, total = state
+        def step(i: Array, carry: Any) -> Any:
+            weights, m, v, total = carry
             batch = self._batch(i, members, order, done, data)
             (losses, moving), gradient = self.backend.gradient(
                 partial(self._losses, weights.moving, members, batch), weights.learned
@@ -223,19 +88,19 @@ class Program:
             learned, m, v = self._updated(weights.learned, m, v, gradient, c, members.clip_norm)
             return Weights(learned, moving), m, v, total + losses * ops.sum(batch.valid)
 
-        start = (course.weights, course.m, course.v, ops.zeros((shape.networks,)))
+        start = (state.weights, state.m, state.v, ops.zeros((shape.networks,)))
         weights, m, v, total = ops.fori_loop(0, shape.n_steps, step, start)
-        checked, outputs = self._validated(weights, members, data)
-        better = ops.logical_and(checked < course.best_loss, course.running)
-        return Course(
+        validation_loss, outputs = self._validated(weights, members, data)
+        better = ops.logical_and(validation_loss < state.best_loss, state.running)
+        return TrainingState(
             weights=weights,
             m=m,
             v=v,
-            best=self._where(better, weights, course.best),
-            best_loss=ops.where(better, checked, course.best_loss),
-            best_outputs=ops.where(better[None, :, None, None], outputs, course.best_outputs),
-            running=course.running,
-            losses=ops.stack([total / shape.n_train, checked]),
+            best=self._where(better, weights, state.best),
+            best_loss=ops.where(better, validation_loss, state.best_loss),
+            best_outputs=ops.where(better[None, :, None, None], outputs, state.best_outputs),
+            running=state.running,
+            losses=ops.stack([total / shape.n_train, validation_loss]),
         )
 
     def _batch(self, i: Array, members: Members, order: Array, done: Array, data: Data) -> _Batch:
@@ -274,14 +139,14 @@ class Program:
     def _validated(self, weights: Weights, members: Members, data: Data) -> tuple[Array, Array]:
         """Mean losses ``(networks,)`` and outputs for the validation part."""
         ops, shape = self.backend.ops, self.shape
-        n_chunks = data.checked_y.shape[0]
+        n_chunks = data.validation_y.shape[0]
         n, rows = shape.networks, shape.rows_at_once
 
-        def chunk(i: Array, state: Any) -> Any:
-            total, kept = state
+        def chunk(i: Array, carry: Any) -> Any:
+            total, kept = carry
             x, y, weight = (
                 ops.broadcast_to(ops.take(part, i, axis=0), (n, *part.shape[1:]))
-                for part in (data.checked_x, data.checked_y, data.checked_weight)
+                for part in (data.validation_x, data.validation_y, data.validation_weight)
             )
             no_key = ops.zeros((n,), "uint32")
             batch = _Batch(x, y, weight, ops.ones((rows,)), no_key, False)
@@ -336,7 +201,7 @@ class Program:
         ops, layer, moving = self.backend.ops, weights.learned[i], weights.moving[i]
         kind = members.normalisation[:, i, None, None]
         units = members.units[:, i, None, :]
-        if batch.learning:
+        if batch.training:
             n = ops.sum(batch.valid)
             rows = batch.valid[None, :, None]
             mean = ops.sum(z * rows, axis=1) / n
@@ -352,8 +217,8 @@ class Program:
         n_units = ops.maximum(ops.sum(units, axis=2, keepdims=True), 1.0)
         row_mean = ops.sum(z * units, axis=2, keepdims=True) / n_units
         centred = (z - row_mean) * units
-        spread = ops.sum(centred * centred, axis=2, keepdims=True) / n_units
-        by_layer = centred * ops.rsqrt(spread + NORMALISATION_EPSILON)
+        row_variance = ops.sum(centred * centred, axis=2, keepdims=True) / n_units
+        by_layer = centred * ops.rsqrt(row_variance + NORMALISATION_EPSILON)
         x = ops.where(kind == NORMALISATIONS.index("batch"), by_batch, by_layer)
         scaled = x * layer.scale[:, None, :] + layer.offset[:, None, :]
         return ops.where(kind == NORMALISATIONS.index("none"), z, scaled), moved
@@ -368,7 +233,7 @@ class Program:
 
     def _dropped(self, a: Array, members: Members, batch: _Batch, i: int) -> Array:
         """Dropout with the numbers of elementwise.py: the same in every program."""
-        if not batch.learning:
+        if not batch.training:
             return a
         ops = self.backend.ops
         n_units = _u32(ops, ops.sum(members.units[:, i], axis=1))[:, None, None]
@@ -435,131 +300,6 @@ class Program:
             return ops.where(ops.reshape(chosen, own), x, y)
 
         return mapped(one, a, b)
-
-
-# ---- from genomes to arrays, and back ----
-
-
-def members_of(shape: Shape, genomes: Sequence[Genome], keys: Sequence[int]) -> Members:
-    """The networks of a group as data.
-
-    Args:
-        shape: has as many networks.
-        genomes: of the shape's kind.
-        keys: of their random numbers, from 0 up to 2^32.
-    """
-    n, depth = shape.networks, shape.kind.depth
-    real = np.zeros((n, depth), np.float32)
-    units = np.zeros((n, depth, shape.kind.width), np.float32)
-    activation, normalisation = (np.zeros((n, depth), np.int32) for _ in range(2))
-    dropout = np.zeros((n, depth), np.float32)
-    reads = np.zeros((n, depth + 1, depth + 1), np.float32)
-    for g, genome in enumerate(genomes):
-        for i, layer in enumerate(genome.layers):
-            real[g, i] = 1
-            units[g, i, : layer.units] = 1
-            activation[g, i] = ACTIVATIONS.index(layer.activation)
-            normalisation[g, i] = NORMALISATIONS.index(layer.normalisation)
-            dropout[g, i] = layer.dropout
-        reads[g] = _reads(shape, genome)
-    return Members(
-        real,
-        units,
-        activation,
-        normalisation,
-        dropout,
-        reads,
-        np.asarray(keys, np.uint32).view(np.int32),
-        *(
-            np.asarray([getattr(genome, name) or 0.0 for genome in genomes], np.float32)
-            for name in ("label_smoothing", "input_noise", "clip_norm")
-        ),
-    )
-
-
-def first_course(
-    shape: Shape, genomes: Sequence[Genome], drawn: Sequence[Sequence[np.ndarray]]
-) -> Course:
-    """The trainings of a group before their first epoch.
-
-    Args:
-        shape: has as many networks.
-        genomes: of the shape's kind.
-        drawn: the initial weights of each, in the order of ``keras.Model.get_weights``.
-    """
-    n = shape.networks
-    units = [*[shape.kind.width] * shape.kind.depth, shape.n_outputs]
-
-    def empty(value: float = 0.0) -> tuple[Dense, ...]:
-        return tuple(
-            Dense(*(np.full((n, *s), value, np.float32) for s in ((rows, m), (m,), (m,), (m,))))
-            for rows, m in zip(padded_fan_ins(shape.kind, shape.n_inputs), units, strict=True)
-        )
-
-    learned, m, v = empty(), empty(), empty()
-    moving = tuple(Moving(np.zeros((n, m), np.float32), np.ones((n, m), np.float32)) for m in units)
-    now = Weights(learned, moving)
-    for g, (genome, weights) in enumerate(zip(genomes, drawn, strict=True)):
-        for views, array in zip(_views(shape, genome, now, g), weights, strict=True):
-            first = 0
-            for view in views:
-                view[...] = array[first : first + len(view)]
-                first += len(view)
-        for layer in v:
-            for part in layer:
-                part[g] = FIRST_V.get(genome.optimizer, 0.0)
-    chunks = -(-shape.n_validation // shape.rows_at_once)
-    return Course(
-        weights=now,
-        m=m,
-        v=v,
-        best=now,
-        best_loss=np.full(n, np.inf, np.float32),
-        best_outputs=np.zeros((chunks, n, shape.rows_at_once, shape.n_outputs), np.float32),
-        running=np.ones(n, bool),
-        losses=np.zeros((2, n), np.float32),
-    )
-
-
-def keras_weights(shape: Shape, genome: Genome, weights: Weights, g: int) -> list[np.ndarray]:
-    """The weights of one network of a group, in the order of ``keras.Model.get_weights``."""
-    return [np.concatenate(views) for views in _views(shape, genome, weights, g)]
-
-
-def _views(shape: Shape, genome: Genome, weights: Weights, g: int) -> Iterator[list[np.ndarray]]:
-    """For each of Keras' arrays, in their order, the parts of a group's arrays that make it up."""
-    sources: list[int] = [-1]  # what a layer reads, as Keras orders it; -1 are the inputs
-    for i, layer in enumerate([*genome.layers, None]):
-        place = shape.kind.depth if layer is None else i
-        units = shape.n_outputs if layer is None else layer.units
-        dense, moving = weights.learned[place], weights.moving[place]
-        kernel = []
-        for source in sources:
-            n_rows = shape.n_inputs if source < 0 else genome.layers[source].units
-            first = shape.kind.width * (place - 1 - source) if shape.kind.skips else 0
-            kernel.append(dense.kernel[g, first : first + n_rows, :units])
-        yield kernel
-        yield [dense.bias[g, :units]]
-        if layer is None:
-            return
-        if layer.normalisation != "none":
-            yield [dense.scale[g, :units]]
-            yield [dense.offset[g, :units]]
-        if layer.normalisation == "batch":
-            yield [moving.mean[g, :units]]
-            yield [moving.variance[g, :units]]
-        sources = [i, *(sources if layer.skip == "concat" else [])]
-
-
-def _reads(shape: Shape, genome: Genome) -> np.ndarray:
-    """Which blocks, inputs first, each layer reads; see ``Members.reads``."""
-    reads = np.zeros((shape.kind.depth + 1, shape.kind.depth + 1), np.float32)
-    sources = [-1]
-    for i, layer in enumerate(genome.layers):
-        reads[i, [source + 1 for source in sources]] = 1
-        sources = [i, *(sources if layer.skip == "concat" else [])]
-    reads[shape.kind.depth, [source + 1 for source in sources]] = 1
-    return reads
 
 
 # ---- random numbers, as in elementwise.py ----

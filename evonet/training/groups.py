@@ -12,21 +12,21 @@ from evonet.data.dataset import Dataset
 from evonet.evaluation import Budget, Request, Rung
 from evonet.genome import Genome
 from evonet.streams import stream
-from evonet.training import fused
 from evonet.training.backend import Backend, load_backend, mapped
 from evonet.training.elementwise import random_key
-from evonet.training.fused import (
-    Course,
-    Data,
-    Program,
-    Shape,
-    Weights,
-    first_course,
-    keras_weights,
-    members_of,
-)
+from evonet.training.fused import Program
 from evonet.training.initializers import initial_weights
 from evonet.training.optimizers import coefficients
+from evonet.training.padding import (
+    Data,
+    Shape,
+    TrainingState,
+    Weights,
+    initial_state,
+    keras_weights,
+    members_of,
+    padded_data,
+)
 from evonet.training.plan import kind_of, places_in_group
 from evonet.training.trained import Race, Trained, row_order
 
@@ -66,7 +66,7 @@ class GroupTrainer:
         program = _program(shape)
         keys = [random_key(seed) for seed in seeds]
         members = backend.tensors(members_of(shape, genomes, keys))
-        course = backend.tensors(first_course(shape, genomes, [self._drawn(r) for r in filled]))
+        state = backend.tensors(initial_state(shape, genomes, [self._drawn(r) for r in filled]))
         steps = [coefficients(genome, shape.n_steps * budget.epochs) for genome in genomes]
         running = np.ones(shape.networks, bool)
         losses = np.zeros((budget.epochs, 2, shape.networks), np.float32)
@@ -80,15 +80,15 @@ class GroupTrainer:
             rows = np.stack([own[done : done + shape.n_steps] for own in steps], axis=1)
             flags = backend.ops.convert_to_tensor(running)
             arguments = backend.tensors((order, rows, np.int32(done)))
-            course = program(course._replace(running=flags), members, *arguments, self._data)
-            losses[epoch] = backend.ops.convert_to_numpy(course.losses)
+            state = program(state._replace(running=flags), members, *arguments, self._data)
+            losses[epoch] = backend.ops.convert_to_numpy(state.losses)
             n_epochs[running] = epoch + 1
             better = running & (losses[epoch, 1] < best_loss)
             best_loss[better], best_epoch[better] = losses[epoch, 1, better], epoch + 1
             tired = (epoch > 0) & (epoch + 1 - best_epoch >= max(1, budget.patience_epochs))
             running &= np.isfinite(losses[epoch]).all(axis=0) & ~tired
             if epoch + 1 in budget.rungs:
-                outputs = backend.ops.convert_to_numpy(course.best_outputs)
+                outputs = backend.ops.convert_to_numpy(state.best_outputs)
                 for g, race in enumerate(races):
                     if running[g]:
                         rung = race.rung(epoch + 1, partial(_outputs, shape, outputs, g))
@@ -99,7 +99,7 @@ class GroupTrainer:
             if not running.any():
                 break
         trained = self._trained(
-            shape, genomes[: len(requests)], course, losses, n_epochs, best_epoch
+            shape, genomes[: len(requests)], state, losses, n_epochs, best_epoch
         )
         return [
             replace(one, rungs=tuple(own), dropped=bool(lost))
@@ -124,26 +124,28 @@ class GroupTrainer:
         self,
         shape: Shape,
         genomes: Sequence[Genome],
-        course: Course,
+        state: TrainingState,
         losses: np.ndarray,
         n_epochs: np.ndarray,
         best_epoch: np.ndarray,
     ) -> list[Trained]:
         ops = self._backend.ops
-        outputs = ops.convert_to_numpy(course.best_outputs)
+        outputs = ops.convert_to_numpy(state.best_outputs)
         return [
             Trained(
                 tuple(losses[: n_epochs[g], 0, g].tolist()),
                 tuple(losses[: n_epochs[g], 1, g].tolist()),
                 int(best_epoch[g]),
                 _outputs(shape, outputs, g),
-                partial(self._weights, shape, genome, course, g),
+                partial(self._weights, shape, genome, state, g),
             )
             for g, genome in enumerate(genomes)
         ]
 
-    def _weights(self, shape: Shape, genome: Genome, course: Course, g: int) -> list[np.ndarray]:
-        best: Weights = mapped(self._backend.ops.convert_to_numpy, course.best)
+    def _weights(
+        self, shape: Shape, genome: Genome, state: TrainingState, g: int
+    ) -> list[np.ndarray]:
+        best: Weights = mapped(self._backend.ops.convert_to_numpy, state.best)
         return keras_weights(shape, genome, best, g)
 
     def _drawn(self, request: Request) -> list[np.ndarray]:
@@ -167,26 +169,7 @@ class GroupTrainer:
     @cached_property
     def _data(self) -> Data:
         """The rows on the device."""
-        train, checked = self.dataset.train, self.dataset.validation
-        rows = min(len(checked), fused.ROWS_AT_ONCE)
-        chunks = -(-len(checked) // rows)
-
-        def chunked(array: np.ndarray) -> np.ndarray:
-            padded = np.zeros((chunks * rows, *array.shape[1:]), np.float32)
-            padded[: len(array)] = array
-            return padded.reshape(chunks, rows, *array.shape[1:])
-
-        weights = [np.ones(len(p)) if p.weight is None else p.weight for p in (train, checked)]
-        return self._backend.tensors(
-            Data(
-                np.asarray(train.x, np.float32),
-                np.asarray(train.y, np.float32),
-                np.asarray(weights[0], np.float32),
-                chunked(checked.x),
-                chunked(checked.y),
-                chunked(weights[1]),
-            )
-        )
+        return self._backend.tensors(padded_data(self.dataset))
 
 
 def _outputs(shape: Shape, outputs: np.ndarray, g: int) -> np.ndarray:
@@ -195,6 +178,6 @@ def _outputs(shape: Shape, outputs: np.ndarray, g: int) -> np.ndarray:
 
 
 @cache
-def _program(shape: Shape) -> Callable[..., Course]:
+def _program(shape: Shape) -> Callable[..., TrainingState]:
     """The programs of this process."""
     return Program(load_backend(), shape).compiled()

@@ -1,4 +1,4 @@
-"""Where the weights of a network lie in flat arrays, and its shape as the tables of native.py."""
+"""Where the weights of a network lie in flat arrays, and its shape as tables for native.py."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from evonet.genome import Genome
 from evonet.genome.genes import ACTIVATIONS, NORMALISATIONS
-from evonet.training.native import Network, Weights, Work
 from evonet.training.optimizers import FIRST_V
+from evonet.training.tables import Network, Weights, Work
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Layout:
             received=_zeros(n_rows * sum(self._fan_ins)),
             z=_zeros(n_rows * units),
             slope=_zeros(n_rows * units),
-            spread=_zeros(len(self._units), max(n_rows, *self._units)),
+            inverse_deviation=_zeros(len(self._units), max(n_rows, *self._units)),
             y=_zeros(n_rows * max(self._units)),
             d=_zeros(n_rows * widest),
             d_before=_zeros(n_rows * widest),

@@ -1,17 +1,16 @@
 """The fused trainer on a CPU: a whole epoch of any network in one call of compiled loops.
 
-Numba compiles the functions below once for a machine; the network is data: tables say how wide
-each layer is and what it does, and every array of a training lies in one flat buffer. Nothing is
-padded and nothing is compiled for a new genome. Products go to BLAS (products.py); everything else
-is a few loops that the compiler turns into vector instructions (elementwise.py). The forward pass
-keeps the slope of every unit, dropout included, so that the backward pass is one multiplication
-however the unit was activated.
+Numba compiles the functions below once for a machine; the network is data: tables (tables.py)
+say how wide each layer is and what it does, and every array of a training lies in one flat buffer.
+Nothing is padded and nothing is compiled for a new genome. Products go to BLAS (products.py);
+everything else is a few loops that the compiler turns into vector instructions (elementwise.py,
+losses.py). The forward pass keeps the slope of every unit, dropout included, so that the backward
+pass is one multiplication however the unit was activated.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
@@ -23,110 +22,21 @@ from evonet.training.elementwise import (
     before_batch_normalisation,
     before_layer_normalisation,
     drop,
-    exp,
     normalise_batch,
     normalise_layer,
     scrambled,
 )
+from evonet.training.losses import sum_losses
 from evonet.training.products import Blas, add_product, product_at, product_bt
+from evonet.training.tables import Network, Rows, Weights, Work
 
-LOSSES = ("mse", "mae", "huber", "binary_crossentropy", "sparse_categorical_crossentropy")
 _LAYER = NORMALISATIONS.index("layer")
-_MSE, _MAE, _HUBER, _BINARY, _CLASSES = range(len(LOSSES))
-#: Whether batches are learned from; as literals, each would be compiled for itself.
-_LEARNING, _VALIDATING = np.bool_(True), np.bool_(False)
+#: Whether a batch is trained on; as literals, each would be compiled for itself.
+_TRAINING, _VALIDATING = np.bool_(True), np.bool_(False)
 
 F = np.float32
 U = np.uint32
-_ZERO, _HALF, _ONE, _TWO = F(0.0), F(0.5), F(1.0), F(2.0)
-
-
-class Network(NamedTuple):
-    """A network as tables, with an entry for each hidden layer and, last, the output layer.
-
-    Attributes:
-        fan_in: ``(layers,)`` int64, numbers a layer receives.
-        live: ``(layers,)`` int64, how many of them come from hidden layers: these stand first, and
-            only they have a gradient.
-        units: ``(layers,)`` int64.
-        activation: ``(layers,)`` int64, place in ``ACTIVATIONS``; not read for the output layer.
-        normalisation: ``(layers,)`` int64, place in ``NORMALISATIONS``.
-        skip: ``(layers,)`` bool, whether what it received goes on beside its outputs.
-        dropout: ``(layers,)`` float32 rates.
-        kernel: ``(layers,)`` int64, where its weights start among the learned ones: kernel
-            ``(fan_in, units)``, bias ``(units,)``, and if it is normalised, scale and offset.
-        moving: ``(layers,)`` int64, where mean and variance of its batch normalisation start.
-        received: ``(layers,)`` int64, where what it receives starts, for one row.
-        passed: ``(layers,)`` int64, where its own outputs start, for one row.
-    """
-
-    fan_in: np.ndarray
-    live: np.ndarray
-    units: np.ndarray
-    activation: np.ndarray
-    normalisation: np.ndarray
-    skip: np.ndarray
-    dropout: np.ndarray
-    kernel: np.ndarray
-    moving: np.ndarray
-    received: np.ndarray
-    passed: np.ndarray
-
-
-class Weights(NamedTuple):
-    """What a training changes; flat float32 arrays.
-
-    Attributes:
-        learned: ``(parameters,)``, layer after layer; see ``Network.kernel``.
-        m: ``(parameters,)`` first moments of the optimizer, see optimizers.py.
-        v: ``(parameters,)`` second moments.
-        moving: running means and variances of batch normalisations.
-    """
-
-    learned: np.ndarray
-    m: np.ndarray
-    v: np.ndarray
-    moving: np.ndarray
-
-
-class Rows(NamedTuple):
-    """Rows to train or validate on.
-
-    Attributes:
-        x: ``(n, n_inputs)`` float32.
-        y: ``(n,)`` float32, class indices or numbers.
-        weight: ``(n,)`` float32.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    weight: np.ndarray
-
-
-class Work(NamedTuple):
-    """Buffers of a pass over a batch.
-
-    Attributes:
-        received: what each layer receives.
-        z: what each layer computes; normalised without scale and offset, where it is normalised.
-        slope: derivative of each layer's outputs by what goes into its activation.
-        spread: ``(layers, rows or units)``, 1 / deviation of each normalisation.
-        y: ``(rows * units,)``, what goes into an activation behind a normalisation; in the backward
-            pass the gradient by what a layer computes.
-        d: gradient of what a layer passes on; in the forward pass what goes beside a skip.
-        d_before: the same of the layer before it.
-        gradient: ``(parameters,)``.
-    """
-
-    received: np.ndarray
-    z: np.ndarray
-    slope: np.ndarray
-    spread: np.ndarray
-    y: np.ndarray
-    d: np.ndarray
-    d_before: np.ndarray
-    gradient: np.ndarray
-
+_ZERO, _ONE = F(0.0), F(1.0)
 
 # ---- an epoch ----
 
@@ -174,7 +84,7 @@ def train_epoch(
         _take_rows(rows.x, batch, x)
         if numbers[1] > 0:
             add_noise(x, numbers[1], step_key)
-        _forward(blas, network, weights, work, n_rows, _LEARNING, step_key)
+        _forward(blas, network, weights, work, n_rows, _TRAINING, step_key)
         total += _loss(network, work, rows, batch, loss, numbers[0])
         _backward(blas, network, weights, work, n_rows)
         scale = _clipped(work.gradient, numbers[2]) if numbers[2] > 0 else _ONE
@@ -213,7 +123,7 @@ def validate(
 
 @compiled
 def _forward(
-    blas: Blas, network: Network, weights: Weights, work: Work, n: int, learning: bool, key: int
+    blas: Blas, network: Network, weights: Weights, work: Work, n: int, training: bool, key: int
 ) -> None:
     """Fill ``z``, ``slope`` and ``received`` from the inputs, which are received already."""
     last = len(network.units) - 1
@@ -232,14 +142,14 @@ def _forward(
             y = work.y[: n * units]
             scale = weights.learned[bias + units : bias + 2 * units]
             offset = weights.learned[bias + 2 * units : bias + 3 * units]
-            spread = work.spread[layer]
+            inverse_deviation = work.inverse_deviation[layer]
             if network.normalisation[layer] == _LAYER:
-                normalise_layer(z, spread)
+                normalise_layer(z, inverse_deviation)
             else:
                 moving = network.moving[layer]
                 mean = weights.moving[moving : moving + units]
                 variance = weights.moving[moving + units : moving + 2 * units]
-                normalise_batch(z, spread, mean, variance, learning)
+                normalise_batch(z, inverse_deviation, mean, variance, training)
             _scale_rows(z, scale, offset, y.reshape(n, units))
         slope = work.slope[at : at + n * units]
         passed = work.received[n * network.received[layer + 1] :]
@@ -248,7 +158,7 @@ def _forward(
             passed = work.d  # not in use before the backward pass
         a = passed[: n * units]
         activate(network.activation[layer], y, a, slope)
-        if learning and network.dropout[layer] > 0:
+        if training and network.dropout[layer] > 0:
             drop(
                 a.reshape(n, units), slope.reshape(n, units), network.dropout[layer], key, layer + 1
             )
@@ -297,51 +207,10 @@ def _loss(
 ) -> float:
     """Sum of the losses of a batch; ``d`` becomes the gradient of their mean by the outputs."""
     last, n = len(network.units) - 1, len(batch)
-    n_outputs = network.units[last]
-    outputs = _matrix(work.z, n * network.passed[last], n, n_outputs)
-    d = _matrix(work.d, 0, n, n_outputs)
-    total, share = 0.0, _ONE / F(n)
-    for r in range(n):
-        y, weight = rows.y[batch[r]], rows.weight[batch[r]]
-        out, error = outputs[r, 0], outputs[r, 0] - y
-        if loss == _MSE:
-            value, d[r, 0] = error * error, _TWO * error
-        elif loss == _MAE:
-            value, d[r, 0] = abs(error), _sign(error)
-        elif loss == _HUBER:
-            near = abs(error) <= _ONE
-            value = _HALF * error * error if near else abs(error) - _HALF
-            d[r, 0] = error if near else _sign(error)
-        elif loss == _BINARY:
-            truth = y * (_ONE - smoothing) + _HALF * smoothing
-            value = (out if out > _ZERO else _ZERO) - out * truth + math.log1p(exp(-abs(out)))
-            if out != out:
-                value = out
-            d[r, 0] = _ONE / (_ONE + exp(-out)) - truth
-        else:
-            value = _cross_entropy(outputs[r], d[r], int(y), smoothing)
-        total += value * weight
-        for j in range(n_outputs):
-            d[r, j] *= weight * share
-    return total
-
-
-@compiled
-def _cross_entropy(outputs: np.ndarray, d: np.ndarray, y: int, smoothing: float) -> float:
-    """The cross-entropy of one row; ``d`` becomes its gradient by the outputs."""
-    n = len(outputs)
-    highest, total, value = outputs[0], _ZERO, _ZERO
-    for j in range(n):
-        highest = outputs[j] if outputs[j] > highest else highest
-    for j in range(n):
-        d[j] = exp(outputs[j] - highest)
-        total += d[j]
-    log_total, spread = F(math.log(total)), smoothing / F(n)
-    for j in range(n):
-        truth = spread + (_ONE - smoothing if j == y else _ZERO)
-        value += truth * (log_total - (outputs[j] - highest))
-        d[j] = d[j] / total - truth
-    return value
+    outputs = _matrix(work.z, n * network.passed[last], n, network.units[last])
+    return sum_losses(
+        loss, outputs, _matrix(work.d, 0, n, network.units[last]), rows, batch, smoothing
+    )
 
 
 @compiled
@@ -361,16 +230,17 @@ def _backward(blas: Blas, network: Network, weights: Weights, work: Work, n: int
             dz = _matrix(work.y, 0, n, units)
             _times(passed, _matrix(work.slope, at, n, units), dz)
             if network.normalisation[layer] > 0:
-                z, spread = _matrix(work.z, at, n, units), work.spread[layer]
+                z = _matrix(work.z, at, n, units)
+                inverse_deviation = work.inverse_deviation[layer]
                 scale = weights.learned[bias + units : bias + 2 * units]
                 d_scale = work.gradient[bias + units : bias + 2 * units]
                 d_offset = work.gradient[bias + 2 * units : bias + 3 * units]
                 _sum_rows_of_product(dz, z, d_scale)
                 _sum_rows(dz, d_offset)
                 if network.normalisation[layer] == _LAYER:
-                    before_layer_normalisation(dz, z, scale, spread)
+                    before_layer_normalisation(dz, z, scale, inverse_deviation)
                 else:
-                    before_batch_normalisation(dz, z, scale, spread, d_scale, d_offset)
+                    before_batch_normalisation(dz, z, scale, inverse_deviation, d_scale, d_offset)
         received = _matrix(work.received, n * network.received[layer], n, fan_in)
         product_at(blas, received, dz, _matrix(work.gradient, kernel, fan_in, units))
         _sum_rows(dz, work.gradient[bias : bias + units])
@@ -453,8 +323,3 @@ def _update(weights: Weights, gradient: np.ndarray, row: np.ndarray, scale: floa
 @compiled
 def _matrix(flat: np.ndarray, at: int, n: int, m: int) -> np.ndarray:
     return flat[at : at + n * m].reshape(n, m)
-
-
-@compiled
-def _sign(x: float) -> float:
-    return _ONE if x > _ZERO else (-_ONE if x < _ZERO else _ZERO)

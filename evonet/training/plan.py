@@ -26,7 +26,7 @@ _PROCESS_BYTES = 350 * _MIB
 _NUMBERS_PER_PARAMETER = 6
 #: Rows at a time where nothing is learned, on a CPU and in groups: enough for fast products, few
 #: enough for the cache. Untuned.
-ROWS_AT_ONCE, GROUP_ROWS_AT_ONCE = 128, 1024
+ROWS_AT_ONCE, _GROUP_ROWS_AT_ONCE = 128, 1024
 #: Bytes of the optimizer's coefficients in a step, and of what it takes to compute them.
 _BYTES_PER_STEP = 150
 #: Share of the memory that trainings may take. Untuned.
@@ -216,6 +216,11 @@ def places_in_group(n_networks: int) -> int:
     return _power_of_two(n_networks)
 
 
+def rows_at_once(n_validation: int) -> int:
+    """Rows of the validation part that a group takes at a time."""
+    return min(n_validation, _GROUP_ROWS_AT_ONCE)
+
+
 def available_cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -282,7 +287,7 @@ def _planned(request: Request, rows: Rows, budget: Budget, device: str) -> Plann
         padded = sum((n + 3) * m for n, m in zip(fan_ins, [*units, rows.n_outputs], strict=True))
     n_rows = rows_per_pass(genome.batch_size, rows.n_train)
     if device == "gpu":
-        n_rows = max(genome.batch_size, min(rows.n_validation, GROUP_ROWS_AT_ONCE))
+        n_rows = max(genome.batch_size, rows_at_once(rows.n_validation))
     passes = n_rows * (sum(fan_ins) + 4 * sum(units))
     outputs = 2 * rows.n_validation * rows.n_outputs
     n_steps = budget.epochs * -(-rows.n_train // genome.batch_size)

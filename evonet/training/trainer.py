@@ -15,9 +15,11 @@ from evonet.training import native
 from evonet.training.elementwise import random_key
 from evonet.training.initializers import initial_weights
 from evonet.training.layout import Layout
+from evonet.training.losses import LOSSES
 from evonet.training.optimizers import coefficients
 from evonet.training.plan import ROWS_AT_ONCE, rows_per_pass
 from evonet.training.products import blas
+from evonet.training.tables import Rows
 from evonet.training.trained import NO_RACE, Race, Trained, row_order
 
 
@@ -68,7 +70,7 @@ class Trainer:
         steps = coefficients(genome, n_steps * self.budget.epochs)
         numbers = (genome.label_smoothing, genome.input_noise, genome.clip_norm)
         settings = np.asarray(numbers, np.float32)
-        loss, key = native.LOSSES.index(self.loss), random_key(seed)
+        loss, key = LOSSES.index(self.loss), random_key(seed)
         train_loss: list[float] = []
         validation_loss: list[float] = []
         rungs: list[Rung] = []
@@ -137,24 +139,24 @@ class Trainer:
             layout.network,
             layout.weights(trained.weights),
             layout.work(ROWS_AT_ONCE),
-            native.Rows(np.asarray(x, np.float32, order="C"), truth, truth),
+            Rows(np.asarray(x, np.float32, order="C"), truth, truth),
             ROWS_AT_ONCE,
-            native.LOSSES.index(self.loss),
+            LOSSES.index(self.loss),
             np.float32(0),
             outputs,
         )
         return outputs
 
     @cached_property
-    def _train(self) -> native.Rows:
+    def _train(self) -> Rows:
         return _rows(self.dataset.train)
 
     @cached_property
-    def _validation(self) -> native.Rows:
+    def _validation(self) -> Rows:
         return _rows(self.dataset.validation)
 
 
-def _rows(part: Part) -> native.Rows:
+def _rows(part: Part) -> Rows:
     weight = np.ones(len(part)) if part.weight is None else part.weight
     x, y, weight = (np.asarray(array, np.float32, order="C") for array in (part.x, part.y, weight))
-    return native.Rows(x, y, weight)
+    return Rows(x, y, weight)
