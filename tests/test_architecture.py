@@ -73,9 +73,10 @@ def test_a_module_imports_only_from_below(path: Path) -> None:
         )
 
 
-def test_only_selection_imports_deap() -> None:
-    users = [p.name for p in modules() if any(i.split(".")[0] == "deap" for i in imports(p))]
-    assert users == ["selection.py"]
+@pytest.mark.parametrize(("package", "user"), [("deap", "selection.py"), ("optuna", "tpe.py")])
+def test_a_package_of_the_search_has_one_module_that_imports_it(package: str, user: str) -> None:
+    users = [p.name for p in modules() if any(i.split(".")[0] == package for i in imports(p))]
+    assert users == [user]
 
 
 def test_nothing_is_ever_unpickled_or_evaluated() -> None:
