@@ -96,6 +96,7 @@ COMMANDS = [
     ("-m", "evonet", "list", "--results", "RESULTS"),
     ("-m", "evonet", "show", "RUN"),
     ("-m", "evonet", "plot", "RUN"),
+    ("-m", "evonet", "compare", "RUN", "--picture", "FILE.png"),
     ("-m", "evonet", "plan", "--data", "iris"),
     ("-m", "evonet", "save-population", "RUN", "FILE"),
     ("scripts/plot_fitness.py", "RUN"),
@@ -112,6 +113,7 @@ def test_commands_that_do_not_train_do_not_import_tensorflow(
     settings = {"data": "iris", "generations": 1, "results": tmp_path, "name": "run"}
     folder = evolve(make_config(settings)).folder
     names = {"RESULTS": str(tmp_path), "RUN": str(folder), "FILE": str(tmp_path / "p.json")}
+    names["FILE.png"] = str(tmp_path / "p.png")
     result = subprocess.run(
         [sys.executable, "-X", "importtime", *(names.get(word, word) for word in command)],
         capture_output=True,
