@@ -247,6 +247,10 @@ def list_command(*, results: Results = _RESULTS, as_json: Json = False) -> None:
 def compare_command(
     *,
     runs: Annotated[list[str], typer.Argument(help="Folders or names of runs.", metavar="RUN...")],
+    picture: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--picture", help="PNG or SVG file to draw the scores into as well."),
+    ] = None,
     results: Results = _RESULTS,
     as_json: Json = False,
 ) -> None:
@@ -255,6 +259,10 @@ def compare_command(
     from evonet.terminal import show_comparison
 
     rows = comparison([_folder(run, results) for run in runs])
+    if picture is not None:
+        from evonet.report.figures import save_forest
+
+        save_forest(rows, picture)
     if as_json:
         typer.echo(json.dumps(rows))
     else:

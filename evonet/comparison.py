@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,23 @@ from evonet.errors import RecordError
 from evonet.progress import read_result
 from evonet.store.record import RunRecord
 
+#: Settings that do not tell groups apart: what they change is a column of its own, or nothing.
+_OF_NO_GROUP = ("method", "seed", "results", "name", "workers", "device")
+
 
 def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
     """A row for each run: how it searched, what that took, and what came out.
 
-    Scores are the winner's: ``search`` as the search saw it, ``revalidated`` its mean on fresh
-    seeds with half of its 95 % interval, ``test`` with that of a proportion where it is one.
+    ``group`` names the method, and the settings that were not the same in all runs of it: runs of
+    one group differ in their seeds at most. Scores are the winner's: ``search`` as the search saw
+    it, ``revalidated`` its mean on fresh seeds with half of its 95 % interval, ``test`` with that
+    of a proportion where it is one.
 
     Raises:
         RecordError: a run cannot be read, has no winner, or is of other data or another metric.
     """
     rows: list[dict[str, Any]] = []
+    configs: list[dict[str, Any]] = []
     first: tuple[Path, dict[str, Any]] | None = None  # a run, and what has to be the same
     for folder in folders:
         with RunRecord(folder) as record:
@@ -37,6 +44,7 @@ def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
                     )
         first = first or (folder, meaning)
         winner = result.winner
+        configs.append(config)
         rows.append(
             {
                 "run": folder.name,
@@ -53,7 +61,19 @@ def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
                 "parameters": winner.parameters,
             }
         )
+    for row, config in zip(rows, configs, strict=True):
+        row["group"] = _group(config, [c for c in configs if c["method"] == config["method"]])
     return rows
+
+
+def _group(config: Mapping[str, Any], of_method: Sequence[Mapping[str, Any]]) -> str:
+    """The method of a run, and those of its settings that differ among the runs of this method."""
+    words = [config["method"]]
+    for name, value in config.items():
+        values = {json.dumps(other.get(name)) for other in of_method}
+        if name not in _OF_NO_GROUP and len(values) > 1:
+            words.append(f"{name} {value}")
+    return ", ".join(words)
 
 
 def _meaning(record: RunRecord) -> dict[str, Any]:

@@ -80,8 +80,10 @@ class RunConfig(BaseModel):
         "none", "Goal", "balanced: rare classes weigh as much as common ones."
     )
 
-    method: Literal["ga", "random"] = _setting(
-        "ga", "Search", "ga evolves; random draws every genome anew, to compare with."
+    method: Literal["ga", "random", "aging", "tpe"] = _setting(
+        "ga",
+        "Search",
+        "ga evolves; to compare with: random, aging (regularised evolution), tpe (Optuna's).",
     )
     population_size: int = _number(16, "Search", "Genomes that live.", ge=4, le=100_000)
     offspring: int = _number(

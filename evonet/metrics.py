@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import stdev
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -124,6 +126,15 @@ def score(
         return None
     value = metric.compute(target.truth(encoded), predictions)
     return value if np.isfinite(value) else None
+
+
+def half_width(scores: Sequence[float]) -> float | None:
+    """Half of the 95 % interval of the mean of some scores (Student's t); None below two."""
+    from scipy.stats import t
+
+    if len(scores) < 2:
+        return None
+    return float(t.ppf(0.975, len(scores) - 1)) * stdev(scores) / math.sqrt(len(scores))
 
 
 def metrics_of(target: Target) -> dict[str, Metric]:

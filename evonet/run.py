@@ -28,7 +28,7 @@ from evonet.champion.winner import (
 from evonet.config import RunConfig
 from evonet.errors import RecordError, TrainingError
 from evonet.evolution.search import Candidate, Search
-from evonet.fitness import WORST, fitness, rank
+from evonet.fitness import fitness, rank
 from evonet.genome import Genome, SearchSpace
 from evonet.genome.files import read_genomes, starters, write_genomes
 from evonet.progress import Clock, GenerationSummary, Observer, RunResult, read_result
@@ -178,7 +178,7 @@ def _founders(config: RunConfig, space: SearchSpace) -> list[Genome]:
     """The genomes to start with, before they are adopted: the user's, or a few that often work."""
     if config.population:
         return list(read_genomes(config.population))
-    if config.method == "random":  # which is to be compared with
+    if config.method != "ga":  # to be compared with: what often works here is ga's to know
         return []
     return [genome for genome in starters() if space.admits(genome)]
 
@@ -227,7 +227,8 @@ def _search(session: Session) -> str | None:
     record, metric, rules = session.record, session.metric, session.stop_rules
     search, clock, cache = session.search(), Clock(record), ScoreCache(record.folder.parent)
     evaluator = session.evaluator(cache)
-    told = {s.genome.key: s.evaluation for s in record.evaluations() if s.genome.key in search.seen}
+    seen = search.seen
+    told = {s.genome.key: s.evaluation for s in record.evaluations() if s.genome.key in seen}
     try:
         while (over := rules.between_generations(search.generation, search.stalled)) is None:
             candidates = search.ask()
@@ -242,7 +243,7 @@ def _search(session: Session) -> str | None:
             session.observer.on_generation_start(search.generation, len(candidates))
             hurdles = session.hurdles(search, told)
             requests = [session.request(c.genome, hurdles=hurdles) for c in candidates]
-            best = search.population[0].fitness if search.population else WORST
+            best = search.best_fitness
             known: dict[str, StoredEvaluation] = {}
             evaluating = evaluator.evaluate(requests)
             for _ in requests:

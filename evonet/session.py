@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from evonet.config import RunConfig, is_limit, make_config
 from evonet.data.dataset import Dataset, load_dataset
 from evonet.errors import ConfigError, DataError, RecordError
 from evonet.evaluation import Budget, Evaluation, Hurdle, Request, protocol_key
+from evonet.evolution.methods import METHODS
 from evonet.evolution.racing import hurdles
 from evonet.evolution.search import Candidate, Search, SearchSettings
 from evonet.evolution.stopping import StopRules
@@ -78,6 +80,7 @@ class Session:
         choose_loss(config.loss, dataset.target)
         space, founders = _adopted(config, dataset, space, founders)
         _check_device(config)
+        _check_method(config)
         facts = {
             "config": config.to_dict(),
             "space": space.to_dict(),
@@ -141,6 +144,7 @@ class Session:
             limits["generations"] = config.generations
             config = config.changed(**{**limits, **changes})
         config = config.changed(results=folder.parent)
+        _check_method(config)
         dataset = load_dataset(config)
         if dataset.fingerprint != record.fact("data")["fingerprint"]:
             raise DataError(
@@ -261,6 +265,20 @@ def _check_device(config: RunConfig) -> None:
         raise ConfigError("precision bfloat16 is of engine fused. Leave out --precision.")
 
 
+def _check_method(config: RunConfig) -> None:
+    """Refuse a method whose package is missing.
+
+    Raises:
+        ConfigError: names the package, and the command that installs it.
+    """
+    package = METHODS[config.method].package
+    if package and find_spec(package) is None:
+        raise ConfigError(
+            f"method {config.method} needs the package {package}, which is not installed. "
+            f"Install it with pip install {package}, or pass another --method."
+        )
+
+
 def plan_trainings(
     config: RunConfig, space: SearchSpace, founders: Sequence[Genome], genomes: Sequence[Genome]
 ) -> Plan:
@@ -306,7 +324,6 @@ def _new_search(
 ) -> Search:
     """A search before its first generation."""
     settings = SearchSettings(
-        config.method,
         config.population_size,
         config.offspring,
         config.tournament_size,
@@ -319,7 +336,8 @@ def _new_search(
         return most is None or dataset.parameter_count(genome) <= most
 
     founders = tuple(genome for genome in founders if fits(genome))
-    return Search(space, settings, config.seed, founders, fits=fits)
+    method = METHODS[config.method]
+    return Search(space, settings, method, config.seed, founders, fits=fits)
 
 
 def _protocol(config: RunConfig, dataset: Dataset) -> dict[str, object]:

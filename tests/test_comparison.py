@@ -1,15 +1,21 @@
-"""Runs side by side say what their records say, and refuse what cannot be compared."""
+"""Runs side by side say what their records say, in pictures too; what differs is refused."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from fakes import fake_training
+from matplotlib.figure import Figure
+from scipy import stats
 
 from evonet.comparison import comparison
 from evonet.config import RunConfig, make_config
 from evonet.errors import RecordError
+from evonet.report.figures import save_forest
+from evonet.report.forest import forest_table, plot_forest
 from evonet.run import evolve
 
 __all__ = ["fake_training"]
@@ -58,3 +64,89 @@ class TestComparison:
         stopped = evolve(config, should_stop=lambda: True)
         with pytest.raises(RecordError, match=r"has no winner yet\. Go on with it: evonet resume"):
             comparison([stopped.folder])
+
+
+def row(group: str, seed: int, **scores: float | None) -> dict[str, Any]:
+    """A row as ``comparison`` gives it, with what a picture needs."""
+    none = dict.fromkeys(("search", "revalidated", "revalidated_half_width", "test"))
+    own = {"run": f"{group} {seed}", "group": group, "seed": seed, "metric": "accuracy"}
+    return {**own, **none, "test_half_width": None, **scores}
+
+
+@pytest.mark.usefixtures("fake_training")
+class TestGroups:
+    def test_runs_of_a_method_are_one_group_if_they_differ_in_their_seeds_alone(
+        self, config: RunConfig
+    ) -> None:
+        changes = [
+            {"seed": 0},
+            {"seed": 1},
+            {"seed": 2, "offspring": 4, "generations": 3},
+            {"method": "random", "epochs": 7},
+        ]
+        folders = [
+            evolve(config.changed(name=f"r{i}", **change)).folder
+            for i, change in enumerate(changes)
+        ]
+        groups = [row["group"] for row in comparison(folders)]
+        assert groups[0] == groups[1] == "ga, offspring 12, generations 2"
+        assert groups[2:] == ["ga, offspring 4, generations 3", "random"]
+
+
+class TestForest:
+    def test_lines_are_groups_runs_and_means_over_the_seeds_of_a_group(self) -> None:
+        rows = [
+            row("ga", 0, search=0.9, revalidated=0.8, revalidated_half_width=0.1, test=0.7),
+            row("random", 0, search=0.5, test=0.5),
+            row("ga", 1, search=0.7, revalidated=0.6, test=None),
+            row("ga", 2, search=0.5, revalidated=0.1, test=0.9),
+        ]
+        lines = forest_table(rows)
+        assert list(lines["kind"]) == ["group", "run", "run", "run", "mean", "group", "run"]
+        names = ["ga", "ga 0", "ga 1", "ga 2", "mean of 3 seeds", "random", "random 0"]
+        assert list(lines["label"]) == names
+        mean = lines.loc[4]
+        assert mean["search"] == pytest.approx(0.7)
+        assert mean["revalidated"] == pytest.approx(0.5)
+        low, high = stats.t.interval(0.95, 2, 0.5, stats.sem([0.8, 0.6, 0.1]))
+        assert mean["revalidated_half_width"] == pytest.approx((high - low) / 2)
+        assert np.isnan(mean["test"])  # one of the three has none
+        assert lines.loc[1, "revalidated_half_width"] == 0.1
+
+    def test_a_seed_that_comes_twice_is_no_sample_of_seeds(self) -> None:
+        lines = forest_table([row("ga", 0, test=0.7), row("ga", 0, test=0.7)])
+        assert "mean" not in set(lines["kind"])
+
+    @pytest.mark.parametrize("ending", [".png", ".svg", ".SVG"])
+    def test_a_picture_is_drawn_as_its_name_says(self, tmp_path: Path, ending: str) -> None:
+        file = tmp_path / "new" / f"forest{ending}"
+        save_forest([row("ga", 0, search=0.9, test=0.8, test_half_width=0.1)], file)
+        start = file.read_bytes()[:6]
+        assert start == (b"\x89PNG\r\n" if ending == ".png" else b"<?xml ")
+
+    @pytest.mark.parametrize("name", ["forest.pdf", "forest"])
+    def test_another_kind_of_picture_is_refused(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(RecordError, match=r"expected a name that ends in \.png or \.svg"):
+            save_forest([row("ga", 0)], tmp_path / name)
+
+    def test_every_score_stands_where_it_belongs_with_its_interval(self) -> None:
+        rows = [row("ga", 0, search=0.9, revalidated=0.8, revalidated_half_width=0.05, test=0.7)]
+        rows[0]["test_half_width"] = 0.02
+        figure = Figure(figsize=(11, 4))
+        plot_forest(forest_table(rows), figure, "accuracy", maximise=True)
+        validation, test = figure.axes
+        drawn = [list(map(float, line.get_xdata())) for line in validation.get_lines()]
+        assert [0.8] in drawn
+        assert pytest.approx([0.75, 0.85]) in drawn
+        assert any(0.9 in line for line in drawn)
+        drawn = [list(map(float, line.get_xdata())) for line in test.get_lines()]
+        assert drawn == [[0.7], pytest.approx([0.68, 0.72])]
+        assert {t.get_text() for t in validation.texts} >= {"0.8000 ± 0.0500"}
+        assert {t.get_text() for t in test.texts} >= {"0.7000 ± 0.0200"}
+        assert validation.yaxis_inverted()
+
+    def test_a_run_without_a_score_says_so(self) -> None:
+        figure = Figure()
+        plot_forest(forest_table([row("ga", 0)]), figure, "rmse", maximise=False)
+        assert "none" in {t.get_text() for t in figure.axes[1].texts}
+        assert figure.axes[1].get_xlabel() == "RMSE, lower is better"

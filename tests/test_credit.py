@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evonet.evolution.credit import Credit, earned, factors
+from evonet.evolution.methods import METHODS
 from evonet.evolution.search import Candidate, Search, SearchSettings
 from evonet.evolution.selection import Member
 from evonet.evolution.variation import MUTATIONS, mutate
@@ -68,8 +69,8 @@ def test_the_search_credits_offspring_that_beat_all_of_their_parents() -> None:
         return Genome((Layer(units, "relu"),), "matched_normal", "adam", 1e-3, 32)
 
     mother, father = Member(genome(1), 0.5), Member(genome(2), 0.7)
-    settings = SearchSettings("ga", 4, 3, 3, 0.6, 0.25)
-    search = Search(SearchSpace.default(), settings, 0, population=(father, mother))
+    settings = SearchSettings(4, 3, 3, 0.6, 0.25)
+    search = Search(SearchSpace.default(), settings, METHODS["ga"], 0, population=(father, mother))
     keys = mother.genome.key, father.genome.key
     after = search.tell(
         [

@@ -403,7 +403,7 @@ def test_run_with_nothing_to_draw_is_one_line_on_stderr(
 
 def test_output_that_cannot_be_written_is_an_error_with_a_way_out(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RecordError, match=r"Cannot write figures into .*Pass another --output"):
+    with pytest.raises(RecordError, match=r"Cannot write the figure .*: .* Name another place"):
         save_figures(make_run(tmp_path / "run"), ["fitness"], tmp_path / "file")
 
 

@@ -12,6 +12,7 @@ from fakes import FakeEvaluator, fake_training
 
 from evonet.config import RunConfig, make_config
 from evonet.errors import ConfigError, DataError, RecordError, TrainingError
+from evonet.evolution.methods import METHODS
 from evonet.genome import Genome
 from evonet.genome.files import read_genomes, write_genomes
 from evonet.progress import Observer
@@ -91,6 +92,18 @@ class TestResume:
         stopper = StopAfter(n)
         resumed = resume(evolve(config, stopper, stopper.asked).folder)
         assert history(resumed.folder) == history(whole.folder)
+
+    @pytest.mark.parametrize("n", [6, 13])
+    @pytest.mark.parametrize("method", [name for name in METHODS if name != "ga"])
+    def test_so_does_a_run_of_every_other_method(
+        self, config: RunConfig, method: str, n: int
+    ) -> None:
+        config = config.changed(method=method, generations=3)
+        whole = evolve(config.changed(name="whole", results=config.results / "a"))
+        stopper = StopAfter(n)
+        stopped = evolve(config, stopper, stopper.asked)
+        assert stopped.interrupted
+        assert history(resume(stopped.folder).folder) == history(whole.folder)
 
     def test_resume_trains_nothing_that_was_trained(
         self, config: RunConfig, fake_training: type[FakeEvaluator]
@@ -430,7 +443,37 @@ class TestSize:
 
 
 @pytest.mark.usefixtures("fake_training")
-def test_a_random_search_starts_with_nothing_that_is_known_to_work(config: RunConfig) -> None:
-    result = evolve(config.changed(method="random"))
-    with RunRecord(result.folder) as record:
-        assert {c.operator for c in record.candidates()} == {"random"}
+class TestMethods:
+    def test_all_but_ga_start_with_nothing_that_is_known_to_work(self, config: RunConfig) -> None:
+        firsts = set()
+        for method in METHODS:
+            result = evolve(config.changed(name=method, method=method, generations=0))
+            with RunRecord(result.folder) as record:
+                asked = record.candidates()
+            assert (asked[0].operator == "founder") == (method == "ga")
+            if method != "ga":
+                firsts.add(tuple(c.genome_key for c in asked))
+        assert len(firsts) == 1
+
+    def test_a_population_that_is_given_starts_every_method(
+        self, config: RunConfig, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "population.json"
+        save_population(evolve(config).folder, file)
+        for method in METHODS:
+            changed = config.changed(name=method, method=method, population=file, generations=1)
+            with RunRecord(evolve(changed).folder) as record:
+                asked = [c for c in record.candidates() if c.operator == "founder"]
+            assert len(asked) == 6
+
+    def test_a_method_whose_package_is_missing_is_refused_before_there_is_a_run(
+        self, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = evolve(config.changed(name="tpe", method="tpe", generations=0)).folder
+        monkeypatch.setattr("evonet.session.find_spec", lambda _: None)
+        said = r"method tpe needs the package optuna, .* pip install optuna, or pass another"
+        with pytest.raises(ConfigError, match=said):
+            evolve(config.changed(method="tpe"))
+        assert not (config.results / "run").exists()
+        with pytest.raises(ConfigError, match=said):
+            resume(folder, {"generations": 1})

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from evonet.champion.fitting import fit
@@ -15,7 +14,7 @@ from evonet.errors import TrainingError
 from evonet.evaluation import Budget
 from evonet.genome import Genome
 from evonet.genome.files import write_genomes
-from evonet.metrics import Metric, metrics_of
+from evonet.metrics import Metric, half_width, metrics_of
 from evonet.streams import training_seed
 from evonet.training.keras_model import build_network, with_output
 
@@ -103,13 +102,8 @@ class Winner:
 
     @property
     def revalidated_half_width(self) -> float | None:
-        """Half of the 95 % interval of that mean (Student's t); None below two scores."""
-        from scipy.stats import t
-
-        known = [score for score in self.repeats if score is not None]
-        if len(known) < 2:
-            return None
-        return float(t.ppf(0.975, len(known) - 1)) * stdev(known) / math.sqrt(len(known))
+        """Half of the 95 % interval of that mean; None below two scores."""
+        return half_width([score for score in self.repeats if score is not None])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

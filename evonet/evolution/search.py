@@ -1,18 +1,17 @@
 """The search: a frozen state that asks for genomes and is told how good they are.
 
 ``ask`` depends on nothing but the state and the run's seed, so that a state read back from the
-record asks for exactly the same genomes as the one that was written.
+record asks for exactly the same genomes as the one that was written. Where genomes come from and
+who survives is the method's business (``methods.py``); that none is asked for twice is that of all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
-from evonet.evolution.credit import Credit, earned, factors
-from evonet.evolution.selection import Member, best, tournament
-from evonet.evolution.variation import MUTATIONS, crossover, mutate
+from evonet.evolution.credit import Credit, earned
+from evonet.evolution.selection import Member
 from evonet.fitness import WORST
 from evonet.genome import Genome, SearchSpace
 from evonet.streams import stream
@@ -21,15 +20,12 @@ from evonet.streams import stream
 _ATTEMPTS = 50
 #: A space up to this size is walked through before it is called exhausted.
 _WALKABLE = 1_000_000
-#: Generations without a better best after which immigrants come. Untuned.
-_STALLED = 3
 
 
 @dataclass(frozen=True)
 class SearchSettings:
     """How the search searches; the fields are those of ``RunConfig``."""
 
-    method: Literal["ga", "random"]
     population_size: int
     offspring: int
     tournament_size: int
@@ -52,6 +48,28 @@ class Candidate:
     parents: tuple[str, ...] = ()
 
 
+Draw = Callable[[], Candidate]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to search, as pure functions of a search's state.
+
+    Attributes:
+        first: (search, n) to ``n`` draws for a generation that nobody lives before.
+        later: (search, n) to ``n`` draws for any other. A draw is called until what it gives has
+            not been seen before; draws are called in their order.
+        survivors: (search, new members in the order of their slots) to the next population, best
+            first, of at most ``population_size``.
+        package: what has to be installed for it besides evonet; empty for nothing.
+    """
+
+    first: Callable[[Search, int], Sequence[Draw]]
+    later: Callable[[Search, int], Sequence[Draw]]
+    survivors: Callable[[Search, Sequence[Member]], Sequence[Member]]
+    package: str = ""
+
+
 @dataclass(frozen=True)
 class Search:
     """The state of a search between two generations.
@@ -59,26 +77,38 @@ class Search:
     Attributes:
         space: where genomes come from.
         settings: how it searches.
+        method: by what method.
         seed: the run's seed.
         founders: genomes that the first generation starts with.
         generation: number of the generation that is asked for next.
         population: the survivors of the last one, best first.
-        seen: keys of all genomes ever asked for.
-        stalled: generations in a row without a better best.
+        told: all that was ever asked for, in order; what failed has the fitness ``WORST``.
+        stalled: generations in a row without a better best of all.
         credits: what each operator has earned.
         fits: whether a genome may be trained at all; what does not fit is drawn again.
     """
 
     space: SearchSpace
     settings: SearchSettings
+    method: Method
     seed: int
     founders: tuple[Genome, ...] = ()
     generation: int = 0
     population: tuple[Member, ...] = ()
-    seen: frozenset[str] = frozenset()
+    told: tuple[Member, ...] = ()
     stalled: int = 0
     credits: Mapping[str, Credit] = field(default_factory=dict)
     fits: Callable[[Genome], bool] = lambda _: True
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """Keys of all genomes ever asked for."""
+        return frozenset(member.genome.key for member in self.told)
+
+    @property
+    def best_fitness(self) -> float:
+        """Of all that was ever trained; ``WORST`` where nothing succeeded."""
+        return max((member.fitness for member in self.told), default=WORST)
 
     def ask(self) -> tuple[Candidate, ...]:
         """The candidates of the next generation: all different, none asked for before.
@@ -90,7 +120,7 @@ class Search:
         first_spare = max(self.settings.population_size, self.settings.offspring)
         for slot, draw in enumerate(self._draws()):
             # Where offspring are all known, a random genome; its stream is no other slot's.
-            instead = self._immigrant(first_spare + slot)
+            instead = random_draw(self, first_spare + slot)
             candidate = self._first_unseen(draw, seen) or self._first_unseen(instead, seen)
             if candidate is None:
                 candidates.extend(self._walk(seen, wanted=self._n_wanted - len(candidates)))
@@ -106,20 +136,17 @@ class Search:
             results: the candidates of ``ask``, each with its fitness.
 
         Returns:
-            The search with the best of its members and the new ones for its population. Failed
-            ones do not live.
+            The search with the method's survivors for its population. Failed ones do not live.
         """
         results = list(results)
-        new = [Member(c.genome, fitness) for c, fitness in results if fitness > WORST]
-        population = tuple(best([*self.population, *new], self.settings.population_size))
-        improved = bool(population) and (
-            not self.population or population[0].fitness > self.population[0].fitness
-        )
+        new = [Member(c.genome, fitness if fitness > WORST else WORST) for c, fitness in results]
+        lived = [member for member in new if member.fitness > WORST]
+        improved = any(member.fitness > self.best_fitness for member in lived)
         return replace(
             self,
             generation=self.generation + 1,
-            population=population,
-            seen=self.seen | {candidate.genome.key for candidate, _ in results},
+            population=tuple(self.method.survivors(self, lived)),
+            told=(*self.told, *new),
             stalled=0 if improved else self.stalled + 1,
             credits=earned(self.credits, self._outcomes(results)),
         )
@@ -139,50 +166,14 @@ class Search:
         """Candidates of this generation: a whole population at first, offspring later."""
         return self.settings.offspring if self.population else self.settings.population_size
 
-    def _draws(self) -> list[Callable[[], Candidate]]:
+    def _draws(self) -> Sequence[Draw]:
         """For each slot of this generation, a function that draws a candidate for it."""
-        if not self.population:
-            founders = [_given(genome) for genome in dict.fromkeys(self.founders)]
-            n_random = max(self._n_wanted - len(founders), 0)
-            if self.settings.method == "random":
-                return [*founders, *map(self._immigrant, range(n_random))]
-            rng = stream(self.seed, "sample", self.generation)
-            spread = [_given(genome, "random") for genome in self.space.spread(rng, n_random)]
-            return [*founders, *spread]
-        n_immigrants = self._n_wanted if self.settings.method == "random" else 0
-        if self.settings.method == "ga" and self.stalled >= _STALLED:
-            n_immigrants = round(self.settings.immigrants * self._n_wanted)
-        n_offspring = self._n_wanted - n_immigrants
-        offspring = [self._offspring(slot) for slot in range(n_offspring)]
-        return offspring + [self._immigrant(n_offspring + i) for i in range(n_immigrants)]
+        if self.population:
+            return self.method.later(self, self._n_wanted)
+        founders = [given(genome, "founder") for genome in dict.fromkeys(self.founders)]
+        return [*founders, *self.method.first(self, max(self._n_wanted - len(founders), 0))]
 
-    def _immigrant(self, slot: int) -> Callable[[], Candidate]:
-        rng = stream(self.seed, "sample", self.generation, slot)
-        return lambda: Candidate(self.space.sample(rng), "random")
-
-    def _offspring(self, slot: int) -> Callable[[], Candidate]:
-        selecting = stream(self.seed, "selection", self.generation, slot)
-        varying = stream(self.seed, "variation", self.generation, slot)
-        rates = factors(self.credits, MUTATIONS)
-
-        def draw() -> Candidate:
-            mother, father = (
-                member.genome
-                for member in tournament(
-                    selecting, self.population, 2, self.settings.tournament_size
-                )
-            )
-            if mother != father and varying.random() < self.settings.crossover_rate:
-                crossed = crossover(varying, mother, father, self.space)
-                child, mutations = mutate(varying, crossed, self.space, rates)
-                operators, parents = ("crossover", *mutations), (mother.key, father.key)
-                return Candidate(child, " + ".join(operators), parents)
-            child, mutations = mutate(varying, mother, self.space, rates)
-            return Candidate(child, " + ".join(mutations), (mother.key,))
-
-        return draw
-
-    def _first_unseen(self, draw: Callable[[], Candidate], seen: set[str]) -> Candidate | None:
+    def _first_unseen(self, draw: Draw, seen: set[str]) -> Candidate | None:
         for _ in range(_ATTEMPTS):
             candidate = draw()
             if candidate.genome.key not in seen and self.fits(candidate.genome):
@@ -203,5 +194,12 @@ class Search:
         return found
 
 
-def _given(genome: Genome, operator: str = "founder") -> Callable[[], Candidate]:
+def random_draw(search: Search, slot: int) -> Draw:
+    """Draws genomes of the space, every gene on its own, for one slot of this generation."""
+    rng = stream(search.seed, "sample", search.generation, slot)
+    return lambda: Candidate(search.space.sample(rng), "random")
+
+
+def given(genome: Genome, operator: str) -> Draw:
+    """Gives one genome whenever it is called."""
     return lambda: Candidate(genome, operator)

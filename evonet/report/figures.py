@@ -1,4 +1,4 @@
-"""The figures of a run by name, and how they become files. Seaborn comes when one is drawn."""
+"""The figures of a run by name, and of several runs; how they become files. Seaborn comes late."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evonet.errors import EvonetError, RecordError
+from evonet.metrics import METRICS
 from evonet.report.tables import (
     baselines_table,
     curves_table,
@@ -118,6 +119,28 @@ def save_figures(folder: Path, names: Iterable[str], output: Path | None = None)
         record.close()
 
 
+def save_forest(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
+    """Draw runs side by side and write the picture.
+
+    Args:
+        rows: those of ``comparison.comparison``, at least one.
+        file: where to write, as PNG or SVG by its ending; a file that is there is replaced.
+
+    Raises:
+        RecordError: the ending is another, or the file cannot be written.
+    """
+    from evonet.report.forest import forest_size, forest_table, plot_forest
+    from evonet.report.look import style
+
+    if file.suffix.lower() not in (".png", ".svg"):
+        raise RecordError(f"Cannot draw into {file}: expected a name that ends in .png or .svg.")
+    lines, metric = forest_table(rows), METRICS[rows[0]["metric"]]
+    with style():
+        figure = _new_figure(*forest_size(lines))
+        plot_forest(lines, figure, metric.name, metric.maximise)
+        _save(figure, file)
+
+
 def main(name: str, arguments: Sequence[str] | None = None) -> int:
     """One figure from the command line: the whole of ``scripts/plot_NAME.py``.
 
@@ -186,15 +209,23 @@ def _loss_words(record: RunRecord) -> str:
 
 def _saved(figure: Figure, output: Path, name: str) -> list[Path]:
     paths = [output / f"{name}.png", output / f"{name}.svg"]
+    for path in paths:
+        _save(figure, path)
+    return paths
+
+
+def _save(figure: Figure, file: Path) -> None:
+    svg = file.suffix.lower() == ".svg"
     try:
-        output.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             # A run's name may have letters that the font lacks; they become boxes.
             warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-            figure.savefig(paths[0], dpi=_DPI)
-            figure.savefig(paths[1], dpi=2 * _DPI, metadata={"Date": None})  # dpi of its maps
+            # Of an SVG, the dpi is that of its maps.
+            figure.savefig(
+                file, dpi=2 * _DPI if svg else _DPI, metadata={"Date": None} if svg else None
+            )
     except OSError as error:
         raise RecordError(
-            f"Cannot write figures into {output}: {error.strerror or error}. Pass another --output."
+            f"Cannot write the figure {file}: {error.strerror or error}. Name another place."
         ) from None
-    return paths

@@ -96,7 +96,7 @@ class StoredGeneration:
     Attributes:
         number: from 0.
         population: (genome key, fitness) of the survivors, best first.
-        stalled: generations in a row, up to this one, without a better best.
+        stalled: generations in a row, up to this one, without a better best of all.
         seconds: wall-clock time it took, all sessions together.
     """
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random as python_random
 import warnings
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,12 +17,12 @@ import numpy as np
 from bench.hpo_tables import HpoTable
 from evonet.champion.winner import count_finalists
 from evonet.config import RunConfig
+from evonet.evolution.methods import METHODS as EVONET_METHODS
 from evonet.evolution.search import Search, SearchSettings
 
 Place = tuple[int, ...]
 Method = Callable[[HpoTable, int, int], Place]
 
-_AGEING_POPULATION, _AGEING_SAMPLE = 25, 5
 _EA_POPULATION = 20
 
 
@@ -75,27 +74,6 @@ def ea_simple(table: HpoTable, n_trainings: int, seed: int) -> Place:
     return best[1]
 
 
-def ageing(table: HpoTable, n_trainings: int, seed: int) -> Place:
-    """Regularised evolution (Real et al. 2019): the oldest dies, whatever it was worth."""
-    rng = np.random.default_rng(seed)
-    shape = table.scores.shape[:-1]
-    population: deque[tuple[float, Place]] = deque(maxlen=_AGEING_POPULATION)
-    best: tuple[float, Place] = (np.inf, tuple(0 for _ in shape))
-    for _ in range(n_trainings):
-        if len(population) < _AGEING_POPULATION:
-            place = tuple(int(rng.integers(n)) for n in shape)
-        else:
-            drawn = rng.integers(len(population), size=_AGEING_SAMPLE)
-            parent = min(population[i] for i in drawn)[1]
-            gene = int(rng.integers(len(shape)))
-            other = (parent[gene] + 1 + int(rng.integers(shape[gene] - 1))) % shape[gene]
-            place = (*parent[:gene], other, *parent[gene + 1 :])
-        member = (table.train_at(place, rng), place)
-        population.append(member)
-        best = min(best, member)
-    return best[1]
-
-
 def optuna_tpe(table: HpoTable, n_trainings: int, seed: int) -> Place:
     """Optuna's default sampler; numbers as numbers, on a log scale where they are powers."""
     import optuna
@@ -126,14 +104,16 @@ def optuna_tpe(table: HpoTable, n_trainings: int, seed: int) -> Place:
 
 @dataclass(frozen=True)
 class Evonet:
-    """evonet's own search with its default settings, or changed ones.
+    """A search of evonet's with its default settings, or changed ones.
 
     Attributes:
+        method: as in ``--method``.
         changes: fields of ``SearchSettings`` that differ from the default.
         finalists: best candidates that are trained again, at most.
         repeats: how often each of them; 0 for none.
     """
 
+    method: str = "ga"
     changes: Mapping[str, Any] = field(default_factory=dict)
     finalists: int = RunConfig().finalists
     repeats: int = RunConfig().repeats
@@ -143,7 +123,8 @@ class Evonet:
         defaults = RunConfig()
         names = SearchSettings.__dataclass_fields__
         settings = SearchSettings(**{name: getattr(defaults, name) for name in names})
-        search = Search(table.space, replace(settings, **self.changes), seed)
+        method = EVONET_METHODS[self.method]
+        search = Search(table.space, replace(settings, **self.changes), method, seed)
         losses: dict[Place, float] = {}
         n_finalists = 0
         if self.repeats:
@@ -173,7 +154,8 @@ class Evonet:
 METHODS: Mapping[str, Method] = {
     "random": random_search,
     "eaSimple": ea_simple,
-    "ageing evolution": ageing,
     "Optuna TPE": optuna_tpe,
+    "evonet aging": Evonet("aging"),
+    "evonet tpe": Evonet("tpe"),
     "evonet": Evonet(),
 }

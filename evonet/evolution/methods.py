@@ -1,0 +1,110 @@
+"""The methods of search, each as plain functions: how candidates are drawn, and who survives.
+
+To add a method: its functions (see ``search.Method``), a row in ``METHODS``, its name in
+``RunConfig.method``. What is drawn may depend on the state and on named streams alone: that is
+what makes a resumed search ask for the same genomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from evonet.evolution.credit import factors
+from evonet.evolution.search import Candidate, Draw, Method, Search, given, random_draw
+from evonet.evolution.selection import Member, best, tournament
+from evonet.evolution.tpe import modelled
+from evonet.evolution.variation import MUTATIONS, crossover, mutate
+from evonet.fitness import WORST
+from evonet.streams import stream
+
+#: Generations without a better best after which immigrants come. Untuned.
+_STALLED = 3
+
+# Draws
+
+
+def at_random(search: Search, n: int) -> list[Draw]:
+    """Every genome drawn anew, every gene on its own."""
+    return [random_draw(search, slot) for slot in range(n)]
+
+
+def spread(search: Search, n: int) -> list[Draw]:
+    """A Latin hypercube: see ``SearchSpace.spread``."""
+    rng = stream(search.seed, "sample", search.generation)
+    return [given(genome, "random") for genome in search.space.spread(rng, n)]
+
+
+def evolved(search: Search, n: int) -> list[Draw]:
+    """Offspring of tournament winners by crossover and mutation; immigrants once it stalls."""
+    stalled = search.stalled >= _STALLED
+    n_immigrants = round(search.settings.immigrants * n) if stalled else 0
+    offspring = [_offspring(search, slot) for slot in range(n - n_immigrants)]
+    return [*offspring, *(random_draw(search, slot) for slot in range(n - n_immigrants, n))]
+
+
+def mutated(search: Search, n: int) -> list[Draw]:
+    """Mutants of tournament winners: all operators by their own weights, no crossover."""
+    return [_mutant(search, slot) for slot in range(n)]
+
+
+def _offspring(search: Search, slot: int) -> Draw:
+    selecting = stream(search.seed, "selection", search.generation, slot)
+    varying = stream(search.seed, "variation", search.generation, slot)
+    space, settings = search.space, search.settings
+    rates = factors(search.credits, MUTATIONS)
+
+    def draw() -> Candidate:
+        winners = tournament(selecting, search.population, 2, settings.tournament_size)
+        mother, father = (member.genome for member in winners)
+        if mother != father and varying.random() < settings.crossover_rate:
+            crossed = crossover(varying, mother, father, space)
+            child, mutations = mutate(varying, crossed, space, rates)
+            operators, parents = ("crossover", *mutations), (mother.key, father.key)
+            return Candidate(child, " + ".join(operators), parents)
+        child, mutations = mutate(varying, mother, space, rates)
+        return Candidate(child, " + ".join(mutations), (mother.key,))
+
+    return draw
+
+
+def _mutant(search: Search, slot: int) -> Draw:
+    selecting = stream(search.seed, "selection", search.generation, slot)
+    varying = stream(search.seed, "variation", search.generation, slot)
+
+    def draw() -> Candidate:
+        size = search.settings.tournament_size
+        (parent,) = tournament(selecting, search.population, 1, size)
+        child, mutations = mutate(varying, parent.genome, search.space)
+        return Candidate(child, " + ".join(mutations), (parent.genome.key,))
+
+    return draw
+
+
+# Survivors
+
+
+def fittest(search: Search, new: Sequence[Member]) -> list[Member]:
+    """The best of the old and the new ones."""
+    return best([*search.population, *new], search.settings.population_size)
+
+
+def youngest(search: Search, new: Sequence[Member]) -> list[Member]:
+    """The last ones, whatever they are worth; of one generation, earlier slots are older."""
+    lived = [member for member in search.told if member.fitness > WORST]
+    n = search.settings.population_size
+    return best([*lived, *new][-n:], n)
+
+
+#: ``ga`` is evonet's own. The others are to compare it with, and so draw their first generation at
+#: random, all of them the same one. ``aging`` is regularised evolution (Real et al. 2019,
+#: https://arxiv.org/abs/1802.01548) with evonet's mutations; with ``--offspring 1`` one is born
+#: and one dies at a time, as in the paper.
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "ga": Method(spread, evolved, fittest),
+        "random": Method(at_random, at_random, fittest),
+        "aging": Method(at_random, mutated, youngest),
+        "tpe": Method(at_random, modelled, fittest, package="optuna"),
+    }
+)

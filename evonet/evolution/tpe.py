@@ -1,0 +1,121 @@
+"""Genomes drawn by Optuna's tree-structured Parzen estimator (Bergstra et al. 2011).
+
+https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization. The only module that
+imports Optuna, and only where it draws. A study is made anew for each generation from all that the
+search was told, so that no state of Optuna's has to be kept; within a generation, what was drawn
+and has no score yet counts as bad ("constant liar").
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from evonet.evolution.search import Candidate, Draw, Search
+from evonet.fitness import WORST
+from evonet.genome import Genome, Layer, SearchSpace
+from evonet.genome.genes import KINDS, LAYER_GENES, NETWORK_GENES, Value
+from evonet.streams import stream
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+
+
+def modelled(search: Search, n: int) -> list[Draw]:
+    """Draws from where good genomes are dense and others are not."""
+    study = _study(search)
+    return [lambda: Candidate(_suggested(study.ask(), search.space), "tpe")] * n
+
+
+def _study(search: Search) -> Study:
+    """All that the search was told, as a study of Optuna's."""
+    import optuna
+
+    seed = int(stream(search.seed, "variation", search.generation).integers(2**32))
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = optuna.samplers.TPESampler(
+                n_startup_trials=1,  # the first generation was drawn at random
+                constant_liar=True,
+                multivariate=False,
+                seed=seed,
+            )
+        study = optuna.create_study(sampler=sampler, direction="maximize")
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    states = optuna.trial.TrialState
+    for member in search.told:
+        failed = member.fitness == WORST
+        values = _parameters(search.space, member.genome)
+        study.add_trial(
+            optuna.create_trial(
+                params=values,
+                distributions={name: _distribution(search.space, name) for name in values},
+                # What was pruned before its first report counts as worse than all that was not.
+                state=states.PRUNED if failed else states.COMPLETE,
+                value=None if failed else member.fitness,
+            )
+        )
+    return study
+
+
+def _suggested(trial: Trial, space: SearchSpace) -> Genome:
+    """A genome, each gene asked for once it is known to act."""
+
+    def choose(name: str) -> Any:
+        gene = space.genes[_gene(name)]
+        if len(gene.values) == 1:
+            return gene.values[0]
+        if gene.kind.ordered:
+            return gene.values[trial.suggest_int(name, 0, len(gene.values) - 1)]
+        return trial.suggest_categorical(name, gene.values)
+
+    layers = tuple(
+        Layer(**{name: choose(_at(name, place)) for name in LAYER_GENES})
+        for place in range(choose("layers"))
+    )
+    network: dict[str, Any] = {}
+    for name in NETWORK_GENES:
+        network[name] = choose(name) if KINDS[name].acts(network) else None
+    return Genome(layers, **network)
+
+
+def _parameters(space: SearchSpace, genome: Genome) -> dict[str, Any]:
+    """The genes of a genome as parameters of a trial: numbers as the index of the nearest value.
+
+    Left out is what the space leaves no choice of, and a name that it does not hold.
+    """
+    values: dict[str, Value | None] = {"layers": len(genome.layers), **space.network_genes(genome)}
+    for place, layer in enumerate(genome.layers[: space.depths[-1]]):
+        values |= {_at(name, place): getattr(layer, name) for name in LAYER_GENES}
+    parameters: dict[str, Any] = {}
+    for name, value in values.items():
+        gene = space.genes[_gene(name)]
+        if value is None or len(gene.values) == 1:
+            continue
+        if gene.kind.ordered:
+            parameters[name] = gene.values.index(gene.nearest(value))
+        elif value in gene.values:
+            parameters[name] = value
+    return parameters
+
+
+def _distribution(space: SearchSpace, name: str) -> Any:
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    gene = space.genes[_gene(name)]
+    if gene.kind.ordered:
+        return IntDistribution(0, len(gene.values) - 1)
+    return CategoricalDistribution(gene.values)
+
+
+def _at(gene: str, place: int) -> str:
+    """The parameter of a layer's gene: every place has its own."""
+    return f"{gene} {place}"
+
+
+def _gene(parameter: str) -> str:
+    return parameter.partition(" ")[0]
