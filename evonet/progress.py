@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from evonet.champion.baselines import Baseline
+from evonet.champion.noise import Noise
 from evonet.champion.winner import Winner
 from evonet.config import RunConfig
 from evonet.evaluation import Evaluation
@@ -58,6 +59,7 @@ class RunResult:
         n_winners: winners that the test part has scored, one for each end of the search.
         trainings: networks trained by this run, baselines and final fit not counted.
         seconds: wall-clock time of the search, all sessions together.
+        noise: how far chance moves a score; None where no finalist was trained again.
     """
 
     folder: Path
@@ -69,6 +71,7 @@ class RunResult:
     n_winners: int
     trainings: int
     seconds: float
+    noise: Noise | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -98,6 +101,7 @@ class RunResult:
             "revalidated_score": winner.revalidated_score if winner else None,
             "revalidated_half_width": winner.revalidated_half_width if winner else None,
             "repeats": list(winner.repeats) if winner else None,
+            "noise": asdict(self.noise) if self.noise else None,
             "validation_score": winner.validation_score if winner else None,
             "test_score": winner.test_score if winner else None,
             "test_rows": self.n_test,
@@ -152,17 +156,23 @@ class Observer:
 
 def read_result(record: RunRecord) -> RunResult:
     """What a record says of its run's outcome so far."""
-    winners = record.winners()
+    winners, metric = record.winners(), METRICS[record.fact("metric")["name"]]
+    winner = Winner.from_dict(winners[-1]["winner"]) if winners else None
+    again: dict[str, list[float]] = {}
+    for stored in record.repeats():
+        own = again.setdefault(stored.genome.key, [])
+        own += [] if stored.evaluation.score is None else [stored.evaluation.score]
     return RunResult(
         record.folder,
         record.fact("stopped"),
-        Winner.from_dict(winners[-1]["winner"]) if winners else None,
+        winner,
         tuple(Baseline(**baseline) for baseline in record.fact("baselines")),
-        METRICS[record.fact("metric")["name"]],
+        metric,
         record.fact("data")["rows"][2],
         len(winners),
         record.count_trainings(),
         record.search_seconds(),
+        Noise.of(again, winner.genome.key, metric.sign) if winner else None,
     )
 
 

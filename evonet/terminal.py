@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evonet.champion.baselines import Baseline
+from evonet.champion.noise import Noise
 from evonet.champion.winner import Winner
 from evonet.config import RunConfig
 from evonet.errors import RecordError
@@ -265,6 +266,8 @@ def _verdict(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
     lines = []
     if winner.search_score is not None:
         lines.append(_optimism(winner, result.metric))
+    if result.noise is not None:
+        lines.append(_lead(result.noise))
     if result.n_winners == 1:
         lines.append("The test part took part in no choice: its score is the one to report.")
     else:
@@ -309,6 +312,19 @@ def _optimism(winner: Winner, metric: Metric) -> str:
     verdict = f"the search flattered it by {score_text(gap)}" if gap > 0 else "no flattery in that"
     n = len(winner.repeats)
     return f"{said}, and {score_text(again)}{interval} on {n} fresh seeds: {verdict}."
+
+
+def _lead(noise: Noise) -> str:
+    """What the noise of a score makes of the winner's lead."""
+    said = f"Another seed moves a score by {score_text(noise.deviation)} (standard deviation)"
+    if noise.lead is None:
+        return f"{said}."
+    if noise.lead <= 0:
+        return f"{said}: another finalist is as good."
+    rival = f"the winner leads the next finalist by {score_text(noise.lead)}"
+    if noise.lead < noise.by_chance:
+        return f"{said}: {rival}, which may be chance (up to {score_text(noise.by_chance)}, 95 %)."
+    return f"{said}: {rival}, more than chance does ({score_text(noise.by_chance)}, 95 %)."
 
 
 def _noise(result: RunResult) -> list[tuple[str, str]]:
