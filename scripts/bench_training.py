@@ -8,7 +8,8 @@
 Parts: digits (candidates a minute of whole processes: fused, serial Keras, Keras Tuner,
 scikit-learn), fashion and adult (fused, serial Keras), machine (useful operations a second over
 the best matrix product), growth (time and memory with candidates, widths, rows, features),
-agreement (the scores of fused against those of serial Keras).
+agreement (the scores of fused against those of serial Keras), fidelity (whole searches of equal
+time with and without giving up candidates early).
 
 Keras Tuner is measured where it is installed (`pip install keras-tuner`).
 """
@@ -25,6 +26,7 @@ from pathlib import Path
 
 from bench.agreement import agreement
 from bench.comparisons import adult, digits, fashion
+from bench.fidelity import fidelity
 from bench.growth import growth
 from bench.machine import cores, machine, use_cores, versions
 from bench.processes import JobError, end_jobs_with_this_process
@@ -39,6 +41,7 @@ PARTS: Mapping[str, Callable[[Settings], Table]] = {
     "machine": utilisation,
     "growth": growth,
     "agreement": agreement,
+    "fidelity": fidelity,
 }
 _DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

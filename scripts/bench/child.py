@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.engines import keras_scores, train
+from bench.fidelity import search
 from bench.products import best_product
 from bench.rivals import keras_tuner_search, scikit_learn_search
 
@@ -18,6 +19,7 @@ JOBS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "best_product": best_product,
     "keras_tuner": keras_tuner_search,
     "scikit_learn": scikit_learn_search,
+    "search": search,
 }
 
 

@@ -42,6 +42,9 @@ class Sizes:
     growth_again_below_seconds: float
     agreement: int
     agreement_budget: tuple[int, int]
+    fidelity_seeds: int
+    fidelity_minutes: float
+    fidelity_scikit_learn: int
 
 
 FULL = Sizes(
@@ -68,6 +71,9 @@ FULL = Sizes(
     growth_again_below_seconds=60.0,
     agreement=200,
     agreement_budget=(20, 5),
+    fidelity_seeds=10,
+    fidelity_minutes=0.5,
+    fidelity_scikit_learn=100,
 )
 QUICK = Sizes(
     digits=40,
@@ -93,6 +99,9 @@ QUICK = Sizes(
     growth_again_below_seconds=5.0,
     agreement=3,
     agreement_budget=(2, 5),
+    fidelity_seeds=1,
+    fidelity_minutes=0.05,
+    fidelity_scikit_learn=10,
 )
 
 
