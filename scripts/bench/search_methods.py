@@ -18,12 +18,14 @@ from bench.hpo_tables import HpoTable
 from evonet.champion.winner import count_finalists
 from evonet.config import RunConfig
 from evonet.evolution.methods import METHODS as EVONET_METHODS
-from evonet.evolution.search import Search, SearchSettings
+from evonet.evolution.search import Candidate, Draw, Search, SearchSettings
 
 Place = tuple[int, ...]
 Method = Callable[[HpoTable, int, int], Place]
 
 _EA_POPULATION = 20
+#: Generations for each training, after which a search that trains nothing new is ended.
+_MOST_GENERATIONS = 2
 
 
 def random_search(table: HpoTable, n_trainings: int, seed: int) -> Place:
@@ -103,6 +105,14 @@ def optuna_tpe(table: HpoTable, n_trainings: int, seed: int) -> Place:
 
 
 @dataclass(frozen=True)
+class _Repeating(Search):
+    """A search that asks for a genome as often as it is drawn."""
+
+    def _first_unseen(self, draw: Draw, _: set[str]) -> Candidate | None:
+        return super()._first_unseen(draw, set())
+
+
+@dataclass(frozen=True)
 class Evonet:
     """A search of evonet's with its default settings, or changed ones.
 
@@ -111,12 +121,18 @@ class Evonet:
         changes: fields of ``SearchSettings`` that differ from the default.
         finalists: best candidates that are trained again, at most.
         repeats: how often each of them; 0 for none.
+        unseen: whether a genome is asked for only once.
+        cached: whether a configuration that is asked for again is not trained again.
+        adapted: whether mutations are drawn by the credit they earned.
     """
 
     method: str = "ga"
     changes: Mapping[str, Any] = field(default_factory=dict)
     finalists: int = RunConfig().finalists
     repeats: int = RunConfig().repeats
+    unseen: bool = True
+    cached: bool = True
+    adapted: bool = True
 
     def __call__(self, table: HpoTable, n_trainings: int, seed: int) -> Place:
         rng = np.random.default_rng(seed)
@@ -124,23 +140,29 @@ class Evonet:
         names = SearchSettings.__dataclass_fields__
         settings = SearchSettings(**{name: getattr(defaults, name) for name in names})
         method = EVONET_METHODS[self.method]
-        search = Search(table.space, replace(settings, **self.changes), method, seed)
+        kind = Search if self.unseen else _Repeating
+        search = kind(table.space, replace(settings, **self.changes), method, seed)
         losses: dict[Place, float] = {}
+        n_trained = 0
         n_finalists = 0
         if self.repeats:
             n_finalists = count_finalists(self.finalists, self.repeats, n_trainings)
         n_search = n_trainings - n_finalists * self.repeats
-        while len(losses) < n_search:
+        while n_trained < n_search and search.generation < _MOST_GENERATIONS * n_trainings:
             results = []
             for candidate in search.ask():
                 own = replace(candidate, genome=table.canonical(candidate.genome))
                 place = table.place_of(own.genome)
-                if place not in losses:
-                    if len(losses) == n_search:
+                loss = losses.get(place) if self.cached else None
+                if loss is None:
+                    if n_trained == n_search:
                         break
-                    losses[place] = table.train_at(place, rng)
-                results.append((own, -losses[place]))
+                    loss, n_trained = table.train_at(place, rng), n_trained + 1
+                    losses[place] = min(loss, losses.get(place, loss))
+                results.append((own, -loss))
             search = search.tell(results)
+            if not self.adapted:
+                search = replace(search, credits={})
         ranked = sorted(losses, key=lambda place: losses[place])
         if not n_finalists:
             return ranked[0]
@@ -158,4 +180,16 @@ METHODS: Mapping[str, Method] = {
     "evonet aging": Evonet("aging"),
     "evonet tpe": Evonet("tpe"),
     "evonet": Evonet(),
+}
+
+#: evonet without one of its parts. What the tables cannot tell, since they hold no learning curves:
+#: what giving up early is worth (``bench_training.py --only fidelity``).
+ABLATIONS: Mapping[str, Method] = {
+    "evonet": Evonet(),
+    "genomes asked for again": Evonet(unseen=False),
+    "and trained again": Evonet(unseen=False, cached=False),
+    "no re-validation": Evonet(repeats=0),
+    "no adaptation": Evonet(adapted=False),
+    "no crossover": Evonet(changes={"crossover_rate": 0.0}),
+    "no immigrants": Evonet(changes={"immigrants": 0.0}),
 }
