@@ -420,7 +420,8 @@ def show_plan(plan: dict[str, Any]) -> None:
     limit = "unknown" if plan["memory_mib"] is None else f"{plan['memory_mib']:,} MiB"
     for line in (
         "",
-        f"Workers   {plan['workers']}, a process each, which take {plan['portions']} portions",
+        f"Workers   {plan['workers']}, a {'GPU' if on_gpu else 'process'} each, which take "
+        f"{plan['portions']} portions",
         f"Memory    {plan['process_mib']:,} MiB a worker before it trains; all together at most "
         f"{limit}",
         "Training  on a GPU, in groups side by side; how fast it is was not measured"

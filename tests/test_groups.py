@@ -11,8 +11,12 @@ import importlib.util
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,7 +30,7 @@ from evonet.data.dataset import Dataset
 from evonet.evaluation import Budget, Hurdle, Request
 from evonet.genome import Genome, Layer
 from evonet.genome.genes import ACTIVATIONS, OPTIMIZERS, OPTIMIZERS_WITH_MOMENTUM
-from evonet.training import engine
+from evonet.training import engine, groups, plan
 from evonet.training.backend import find_device
 from evonet.training.engine import FusedEvaluator
 from evonet.training.groups import GroupTrainer
@@ -128,6 +132,27 @@ class TestAGroup:
         assert [t.dropped for t in together] == [False, True, True]
         assert [t.rungs for t in together] == [t.rungs for t in apart]
 
+    def test_packing_those_that_go_on_into_fewer_places_changes_no_result(
+        self, iris: Dataset, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        program, places = groups._program, []
+
+        def recorded(shape: Shape, device: int) -> Any:
+            places.append(shape.networks)
+            return program(shape, device)
+
+        monkeypatch.setattr(groups, "_program", recorded)
+        trainer = GroupTrainer(iris, LOSS, Budget(14, 1))
+        hasty = [replace(genome, learning_rate=0.1) for genome in GROUPS["no skips"]]
+        requests = [Request(genome, seed) for seed, genome in enumerate(hasty)]
+        packed = trainer.fit(requests)
+        assert sorted(set(places), reverse=True) == [32, 16, 8]
+        assert places == sorted(places, reverse=True)
+        monkeypatch.setattr(plan, "_FEWEST_PACKED", 32)
+        places.clear()
+        assert_alike(packed, trainer.fit(requests))
+        assert set(places) == {32}
+
     @pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
     def test_does_it_for_regression(self, loss: str) -> None:
         assert_alike(*both(dataset("diabetes"), [with_layers(Layer(20, "relu"))], loss=loss))
@@ -214,6 +239,87 @@ class TestTheEngine:
         statuses = {r.seed: e.status for r, e in self.evaluator(iris).evaluate(requests)}
         assert statuses == {0: "ok", 1: "ok", 2: "ok", 3: "ok", 4: "out_of_memory"}
         assert sizes == [5, 2, 3, 1, 2, 1, 1]
+
+    def test_groups_that_nobody_waits_for_are_not_begun(
+        self, iris: Dataset, monkeypatch: pytest.MonkeyPatch, on_gpu: None
+    ) -> None:
+        closing, begun = threading.Event(), []
+
+        class Pool(ThreadPoolExecutor):
+            def shutdown(self, **how: bool) -> None:
+                super().shutdown(wait=False, **how)
+                closing.set()
+                super().shutdown()
+
+        def train(job: Any, requests: Sequence[Request]) -> list[tuple[Request, str]]:
+            begun.append(requests[0].seed)
+            if requests[0].seed > 0:
+                closing.wait()
+            return [(request, "trained") for request in requests]
+
+        backend = SimpleNamespace(devices=lambda: ["gpu:0", "gpu:1"])
+        monkeypatch.setattr(engine, "load_backend", lambda: backend)
+        monkeypatch.setattr(engine, "ThreadPoolExecutor", Pool)
+        monkeypatch.setattr(engine, "_train", train)
+        requests = [Request(replace(SMALL, batch_size=9 - seed), seed) for seed in range(6)]
+        evaluating = replace(self.evaluator(iris), workers=None).evaluate(requests)
+        assert next(evaluating) == (requests[0], "trained")
+        evaluating.close()
+        assert set(begun) <= {0, 1, 2}  # two at a time, and one that took the place of the first
+
+    def test_two_devices_share_the_groups_and_change_no_result(self) -> None:
+        """In a process of its own, whose backend is told to make two devices of the CPU."""
+        code = """if True:
+            from test_groups import *
+            from evonet.training.backend import load_keras
+
+            if load_keras().backend.backend() == "tensorflow":
+                import tensorflow as tf
+
+                (cpu,) = tf.config.list_physical_devices("CPU")
+                two = [tf.config.LogicalDeviceConfiguration()] * 2
+                tf.config.set_logical_device_configuration(cpu, two)
+            engine.find_device = lambda _: "gpu"
+            program, used = groups._program, []
+
+            def recorded(shape, device):
+                def run(*arguments):
+                    state = program(shape, device)(*arguments)
+                    used.append((shape.kind.depth, str(state.best_loss.device)))
+                    return state
+
+                return run
+
+            groups._program = recorded
+            wide = with_layers(Layer(8, "tanh", 0.2, "batch"), Layer(6, "elu", 0.1))
+            requests = [Request(g, s) for s, g in enumerate((SMALL, wide, *GROUPS["linear"]))]
+            evaluator = TestTheEngine().evaluator(dataset("iris"))
+            said = []
+            for workers, devices in ((2, 2), (1, 1)):
+                evaluator = replace(evaluator, workers=workers)
+                assert evaluator.plan(requests).workers == workers
+                found = dict(evaluator.evaluate(requests))
+                said.append([replace(found[r], seconds=0.0) for r in requests])
+                assert len({kind for kind, _ in used}) == 2
+                assert len({device for _, device in used}) == devices
+                used.clear()
+            assert {e.status for e in said[0]} == {"ok"}
+            assert said[0] == said[1]
+        """
+        paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        }
+        run = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr[-3000:]
 
     def test_a_cpu_has_one_precision(self, iris: Dataset) -> None:
         from evonet.errors import TrainingError

@@ -112,6 +112,17 @@ class TestPlans:
         for portion in plan.portions:
             assert len(portion) == 1 or sum(t.seconds for t in portion) <= total / 12
 
+    @pytest.mark.parametrize(("gpus", "used"), [(1, 1), (2, 2), (8, 3)])
+    def test_groups_are_for_as_many_gpus_as_there_are(self, gpus: int, used: int) -> None:
+        requests = [
+            Request(replace(SMALL, batch_size=size), seed)
+            for size in (16, 32, 64)
+            for seed in range(5)
+        ]
+        plan = make_plan(requests, ROWS, BUDGET, gpus, device="gpu")
+        assert [len(group) for group in plan.portions] == [5, 5, 5]
+        assert plan.workers == used
+
 
 class TestPredictions:
     @given(genomes(max_units=600), st.integers(1, 100), st.integers(1, 100))

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def find_device(device: str) -> str:
     driver = Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi")
     if device == "cpu" or (device == "auto" and not driver):
         return "cpu"
-    if load_backend().device() != "CPU":
+    if not load_backend().devices()[0].startswith("cpu"):
         return "gpu"
     if device == "auto":
         return "cpu"
@@ -114,9 +114,13 @@ class Backend:
         """What else a function returns beside a number, and the number's gradient by the inputs."""
         raise NotImplementedError
 
-    def device(self) -> str:
-        """What programs run on, in words."""
-        raise NotImplementedError
+    def devices(self) -> list[str]:
+        """What programs can run on, as Keras names it: all GPUs, or the CPU where there is none."""
+        return self.keras.distribution.list_devices()
+
+    def on(self, device: int) -> AbstractContextManager[None]:
+        """What this thread computes within it is computed on one of the devices."""
+        return self.keras.device(self.devices()[device])
 
     def activation(self, name: str) -> Callable[[Any], Any]:
         """The activation that Keras knows by this name."""
@@ -163,14 +167,6 @@ class TensorFlow(Backend):
         zero = tf.UnconnectedGradients.ZERO
         return rest, tape.gradient(number, inputs, unconnected_gradients=zero)
 
-    def device(self) -> str:
-        import tensorflow as tf
-
-        gpus = tf.config.list_physical_devices("GPU")
-        if not gpus:
-            return "CPU"
-        return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-
 
 class Jax(Backend):
     """Keras on JAX."""
@@ -185,12 +181,6 @@ class Jax(Backend):
 
         d, rest = jax.grad(function, has_aux=True)(inputs)
         return rest, d
-
-    def device(self) -> str:
-        import jax
-
-        device = jax.devices()[0]
-        return "CPU" if device.platform == "cpu" else device.device_kind
 
 
 def _prepare_tensorflow() -> None:

@@ -8,9 +8,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from multiprocessing import parent_process
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from joblib import Parallel, delayed
@@ -22,7 +24,7 @@ from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation, Request
 from evonet.genome import Genome
 from evonet.metrics import Metric
-from evonet.training.backend import find_device
+from evonet.training.backend import find_device, load_backend
 from evonet.training.cache_folder import cache_folder
 from evonet.training.evaluator import (
     Outcome,
@@ -90,7 +92,7 @@ class FusedEvaluator:
         metric: what an evaluation's score is.
         loss: as ``choose_loss`` returns it.
         budget: how long each network may train.
-        workers: processes; None for as many as there are cores.
+        workers: processes, or GPUs, that train at the same time; None for as many as there are.
         device: "auto" for a GPU where there is one; "cpu" or "gpu".
         precision: "float32", or on a GPU "bfloat16" for the factors of products.
     """
@@ -119,8 +121,11 @@ class FusedEvaluator:
             len(data.validation),
             len(folds),
         )
-        workers = self.workers or available_cores()
-        return make_plan(requests, rows, self.budget, workers, memory_bytes(), device)
+        most = self.workers or available_cores()
+        if device == "gpu":
+            n_gpus = len(load_backend().devices())
+            most = min(self.workers or n_gpus, n_gpus)
+        return make_plan(requests, rows, self.budget, most, memory_bytes(), device)
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
         """Train the requests; each comes back as soon as its portion is done."""
@@ -129,11 +134,35 @@ class FusedEvaluator:
             needed = f"its training needs about {training.bytes / 2**30:.1f} GiB"
             yield training.request, self._out_of_memory(training.request, needed)
         portions = [[t.request for t in portion] for portion in plan.portions]
-        if self.workers == 1 or plan.device == "gpu":  # one process has the GPU
+        if plan.device == "gpu" and plan.workers > 1:
+            yield from self._on_gpus(portions, plan)
+        elif plan.device == "gpu" or self.workers == 1:
             for portion in portions:
                 yield from _train(self._job(plan), portion)
         else:
             yield from self._in_processes(portions, plan)
+
+    def _on_gpus(
+        self, portions: list[list[Request]], plan: Plan
+    ) -> Iterator[tuple[Request, Evaluation]]:
+        """Train on several GPUs, a thread for each; one that is free takes the next portion."""
+        job, free = self._job(plan), SimpleQueue[int]()
+        for gpu in range(plan.workers):
+            free.put(gpu)
+
+        def train(portion: list[Request]) -> list[tuple[Request, Evaluation]]:
+            gpu = free.get()
+            try:
+                return _train(replace(job, gpu=gpu), portion)
+            finally:
+                free.put(gpu)
+
+        pool = ThreadPoolExecutor(plan.workers)
+        try:
+            for done in as_completed([pool.submit(train, portion) for portion in portions]):
+                yield from done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # what has begun is trained to its end
 
     def _in_processes(
         self, portions: list[list[Request]], plan: Plan
@@ -211,10 +240,11 @@ class _Job:
     threads: int
     device: str
     precision: str
+    gpu: int = 0  # which one
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Equal keys, equal trainers."""
+        """Equal keys, equal trainers, but for the GPU."""
         data = self.dataset
         how = self.loss, self.budget, self.device, self.precision
         return data.fingerprint, len(data.train), len(data.validation), str(data.protocol), *how
@@ -225,7 +255,8 @@ class _Job:
         if self.device == "gpu":
             from evonet.training.groups import GroupTrainer
 
-            return [GroupTrainer(data, self.loss, self.budget, self.precision) for data in folds]
+            how = self.loss, self.budget, self.precision, self.gpu
+            return [GroupTrainer(data, *how) for data in folds]
         from evonet.training.trainer import Trainer
 
         return [Trainer(data, self.loss, self.budget) for data in folds]
@@ -240,17 +271,16 @@ class _Job:
         return race_on(request, self.dataset.scored_on[fold], self.metric, self.budget)
 
 
-#: The trainers of this process: one data set at a time is kept ready.
-_trainers: dict[tuple[object, ...], Any] = {}
+#: The trainers of this process, by GPU, with their keys: one data set at a time is kept ready.
+_trainers: dict[int, tuple[tuple[object, ...], Any]] = {}
 
 
 def _train(job: _Job, requests: Sequence[Request]) -> list[tuple[Request, Evaluation]]:
     """Train some requests in this process, which stays warm for the next ones."""
     _prepare()
-    if job.key not in _trainers:
-        _trainers.clear()
-        _trainers[job.key] = job.trainers()
-    trainers = _trainers[job.key]
+    if job.gpu not in _trainers or _trainers[job.gpu][0] != job.key:
+        _trainers[job.gpu] = job.key, job.trainers()
+    _, trainers = _trainers[job.gpu]
     if job.device == "gpu":
         return _train_group(trainers, job, requests)
     with threadpool_limits(job.threads):

@@ -91,16 +91,20 @@ class Program:
         start = (state.weights, state.m, state.v, ops.zeros((shape.networks,)))
         weights, m, v, total = ops.fori_loop(0, shape.n_steps, step, start)
         validation_loss, outputs = self._validated(weights, members, data)
-        better = ops.logical_and(validation_loss < state.best_loss, state.running)
+        best, best_loss, best_outputs = self._where(
+            ops.logical_and(validation_loss < state.best_loss, state.running),
+            (weights, validation_loss, outputs),
+            (state.best, state.best_loss, state.best_outputs),
+        )
         return TrainingState(
             weights=weights,
             m=m,
             v=v,
-            best=self._where(better, weights, state.best),
-            best_loss=ops.where(better, validation_loss, state.best_loss),
-            best_outputs=ops.where(better[None, :, None, None], outputs, state.best_outputs),
+            best=best,
+            best_loss=best_loss,
+            best_outputs=best_outputs,
             running=state.running,
-            losses=ops.stack([total / shape.n_train, validation_loss]),
+            losses=ops.stack([total / shape.n_train, validation_loss], axis=1),
         )
 
     def _batch(self, i: Array, members: Members, order: Array, done: Array, data: Data) -> _Batch:
@@ -152,9 +156,9 @@ class Program:
             batch = _Batch(x, y, weight, ops.ones((rows,)), no_key, False)
             outputs, _ = self._forward(weights, members, batch)
             total = total + ops.sum(self._row_losses(members, outputs, y) * weight, axis=1)
-            return total, ops.slice_update(kept, (i, 0, 0, 0), outputs[None])
+            return total, ops.slice_update(kept, (0, i, 0, 0), outputs[:, None])
 
-        kept = ops.zeros((n_chunks, n, rows, shape.n_outputs))
+        kept = ops.zeros((n, n_chunks, rows, shape.n_outputs))
         total, outputs = ops.fori_loop(0, n_chunks, chunk, (ops.zeros((n,)), kept))
         return total / shape.n_validation, outputs
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -249,10 +248,10 @@ def fit_network(
             network.stop_training = True  # nothing brings it back
         if network.stop_training:
             return
-        outputs = partial(_outputs_with, network, early_stopping.best_weights, validation.x)
-        if (rung := race.rung(epoch + 1, outputs)) is not None:
-            rungs.append(rung)
-            network.stop_training = race.is_lost(rung)
+        if epoch + 1 in race.epochs:
+            outputs = _outputs_with(network, early_stopping.best_weights, validation.x)
+            rungs.append(Rung(epoch + 1, race.score_of(outputs)))
+            network.stop_training = race.is_lost(rungs[-1])
 
     with keras_seeded(seed):
         network = build_network(genome, dataset.n_inputs, dataset.target.n_outputs)

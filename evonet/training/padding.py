@@ -143,9 +143,9 @@ class TrainingState(NamedTuple):
         v: second moments.
         best: the weights of each network's lowest validation loss.
         best_loss: ``(networks,)``, infinite before the first epoch.
-        best_outputs: ``(chunks, networks, rows_at_once, n_outputs)``, with the best weights.
+        best_outputs: ``(networks, chunks, rows_at_once, n_outputs)``, with the best weights.
         running: ``(networks,)`` bool, False for those that have stopped: their best stays.
-        losses: ``(2, networks)``, training and validation loss of the last epoch.
+        losses: ``(networks, 2)``, training and validation loss of the last epoch.
     """
 
     weights: Weights
@@ -233,9 +233,9 @@ def initial_state(
         v=v,
         best=now,
         best_loss=np.full(n, np.inf, np.float32),
-        best_outputs=np.zeros((chunks, n, shape.rows_at_once, shape.n_outputs), np.float32),
+        best_outputs=np.zeros((n, chunks, shape.rows_at_once, shape.n_outputs), np.float32),
         running=np.ones(n, bool),
-        losses=np.zeros((2, n), np.float32),
+        losses=np.zeros((n, 2), np.float32),
     )
 
 

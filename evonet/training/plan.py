@@ -35,6 +35,8 @@ _MEMORY_SHARE = 0.8
 _PORTION_SECONDS, _MOST_IN_PORTION = 1.0, 16
 #: Least width that networks are padded to, and most networks and bytes of a group. Untuned.
 _NARROWEST, _MOST_IN_GROUP, _GROUP_BYTES = 32, 256, 8 * 2**30
+#: Fewest places of a packed group: fewer take a GPU as long, and every number is compiled. Untuned.
+_FEWEST_PACKED = 8
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Plan:
         device: "cpu" or "gpu".
         portions: what a process takes at a time, in the order in which they are handed out; on a
             GPU these are groups.
-        workers: processes that train at the same time.
+        workers: processes that train at the same time, a core each; or GPUs.
         too_large: trainings that do not fit into the memory.
         memory: bytes that the trainings may take.
         process_bytes: of each process before it trains: libraries and data.
@@ -186,7 +188,7 @@ def make_plan(
         requests: what to train.
         rows: the data set.
         budget: how long each may train.
-        workers: most processes at the same time.
+        workers: most processes at the same time, or GPUs.
         memory: bytes of the machine.
         device: "cpu" or "gpu".
 
@@ -204,7 +206,7 @@ def make_plan(
     return Plan(
         device,
         tuple(portions),
-        1 if device == "gpu" else max(1, min(fitting, len(portions))),
+        max(1, min(workers if device == "gpu" else fitting, len(portions))),
         tuple(training for training in planned if training.bytes > room),
         memory,
         _PROCESS_BYTES + data,
@@ -214,6 +216,11 @@ def make_plan(
 def places_in_group(n_networks: int) -> int:
     """Places of a group of so many networks: a power of two, so that few sizes are compiled."""
     return _power_of_two(n_networks)
+
+
+def places_when_packed(n_networks: int) -> int:
+    """Places of a group that so many networks are packed into, out of a larger one."""
+    return max(_FEWEST_PACKED, _power_of_two(n_networks)) if n_networks else 0
 
 
 def rows_at_once(n_validation: int) -> int:

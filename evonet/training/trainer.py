@@ -8,7 +8,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from evonet.data.dataset import Dataset, Part
-from evonet.evaluation import Budget, Rung
+from evonet.evaluation import Budget
 from evonet.genome import Genome
 from evonet.streams import stream
 from evonet.training import native
@@ -20,21 +20,16 @@ from evonet.training.optimizers import coefficients
 from evonet.training.plan import ROWS_AT_ONCE, rows_per_pass
 from evonet.training.products import blas
 from evonet.training.tables import Rows
-from evonet.training.trained import NO_RACE, Race, Trained, row_order
+from evonet.training.trained import NO_RACE, Race, Stopping, Trained, row_order
 
 
 @dataclass(frozen=True)
 class _Best:
-    """The best epoch so far, and copies of what belongs to it."""
+    """What belongs to the best epoch so far."""
 
-    epoch: int
-    loss: float
     learned: np.ndarray
     moving: np.ndarray
     outputs: np.ndarray
-
-    def kept_outputs(self) -> np.ndarray:
-        return self.outputs
 
 
 @dataclass(frozen=True)
@@ -71,20 +66,17 @@ class Trainer:
         numbers = (genome.label_smoothing, genome.input_noise, genome.clip_norm)
         settings = np.asarray(numbers, np.float32)
         loss, key = LOSSES.index(self.loss), random_key(seed)
-        train_loss: list[float] = []
-        validation_loss: list[float] = []
-        rungs: list[Rung] = []
-        dropped = False
-        best = _Best(0, np.inf, weights.learned, weights.moving, outputs)
-        for epoch in range(self.budget.epochs):
-            done = epoch * n_steps
-            learned_from = native.train_epoch(
+        best = _Best(weights.learned, weights.moving, outputs)
+        stopping = Stopping(self.budget, race)
+        while not stopping.over:
+            done = stopping.n_epochs * n_steps
+            train_loss = native.train_epoch(
                 blas(),
                 network,
                 weights,
                 work,
                 self._train,
-                row_order(seed, epoch, n),
+                row_order(seed, stopping.n_epochs, n),
                 genome.batch_size,
                 steps[done : done + n_steps],
                 loss,
@@ -92,7 +84,7 @@ class Trainer:
                 key,
                 done,
             )
-            checked = native.validate(
+            validation_loss = native.validate(
                 blas(),
                 network,
                 weights,
@@ -103,30 +95,11 @@ class Trainer:
                 settings[0],
                 outputs,
             )
-            train_loss.append(learned_from)
-            validation_loss.append(checked)
-            if checked < best.loss:
-                copies = (weights.learned.copy(), weights.moving.copy(), outputs.copy())
-                best = _Best(epoch + 1, checked, *copies)
-            if not np.isfinite([learned_from, checked]).all():
-                break
-            # As Keras' EarlyStopping, which never stops after the first epoch.
-            if epoch > 0 and epoch + 1 - best.epoch >= max(1, self.budget.patience_epochs):
-                break
-            if (rung := race.rung(epoch + 1, best.kept_outputs)) is not None:
-                rungs.append(rung)
-                dropped = race.is_lost(rung)
-            if dropped:
-                break
-        return Trained(
-            tuple(train_loss),
-            tuple(validation_loss),
-            best.epoch,
-            best.outputs,
-            partial(layout.keras_weights, best.learned, best.moving),
-            tuple(rungs),
-            dropped,
-        )
+            if stopping.add(train_loss, validation_loss):
+                best = _Best(weights.learned.copy(), weights.moving.copy(), outputs.copy())
+            stopping.look(best.outputs)
+        make_weights = partial(layout.keras_weights, best.learned, best.moving)
+        return stopping.trained(best.outputs, make_weights)
 
     def outputs(self, genome: Genome, trained: Trained, x: np.ndarray) -> np.ndarray:
         """A trained network's outputs ``(n, n_outputs)`` float32 for inputs ``(n, n_inputs)``."""

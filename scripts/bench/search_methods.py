@@ -25,7 +25,7 @@ Method = Callable[[HpoTable, int, int], Place]
 
 _EA_POPULATION = 20
 #: Generations for each training, after which a search that trains nothing new is ended.
-_MOST_GENERATIONS = 2
+_MOST_GENERATIONS = 0.5
 
 
 def random_search(table: HpoTable, n_trainings: int, seed: int) -> Place:
