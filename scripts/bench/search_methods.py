@@ -139,7 +139,7 @@ class Evonet:
                     if len(losses) == n_search:
                         break
                     losses[place] = table.train_at(place, rng)
-                results.append((own, -losses[place]))
+                results.append((own, (-losses[place],)))
             search = search.tell(results)
         ranked = sorted(losses, key=lambda place: losses[place])
         if not n_finalists:
