@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from evonet.errors import ConfigError, shown
 from evonet.toml import read_toml, write_toml
@@ -27,6 +27,9 @@ MetricName = Literal[
     "mae",
     "r2",
 ]
+
+
+ObjectiveName = Literal["score", "parameters", "inference_ms"]
 
 
 def _setting(default: Any, panel: str, help_line: str, **bounds: Any) -> Any:
@@ -80,6 +83,11 @@ class RunConfig(BaseModel):
         "none", "Goal", "balanced: rare classes weigh as much as common ones."
     )
 
+    objective: tuple[ObjectiveName, ...] = _setting(
+        ("score",),
+        "Search",
+        "score, parameters, inference_ms: what to improve, with commas; score alone if left out.",
+    )
     method: Literal["ga", "random", "aging", "tpe"] = _setting(
         "ga",
         "Search",
@@ -152,6 +160,14 @@ class RunConfig(BaseModel):
         None, "Record", "Name of the run's folder; data and time if left out."
     )
 
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list | tuple) or not all(isinstance(t, str) for t in texts):
+            return value
+        return [word.strip() for text in texts for word in text.split(",")]
+
     @model_validator(mode="after")
     def _fits_together(self) -> RunConfig:
         if self.test_fraction + self.validation_fraction >= 1:
@@ -159,6 +175,11 @@ class RunConfig(BaseModel):
                 "test_fraction and validation_fraction must leave rows to train on, got "
                 f"{self.test_fraction:g} + {self.validation_fraction:g}; "
                 "pass a smaller --test-fraction or --validation-fraction"
+            )
+        if self.objective[:1] != ("score",) or len(set(self.objective)) < len(self.objective):
+            raise ValueError(
+                "objective must name score first and nothing twice, got "
+                f"{','.join(self.objective)}; pass --objective score,parameters"
             )
         for pin in self.fix:
             if "=" not in pin:

@@ -113,6 +113,8 @@ class Evaluation:
         dropped: whether it was given up at the last of them; the score is that of the rung.
         folds: the score on each fold, where there are several; ``score`` is their mean. Curves and
             rungs are those of the first fold, and the others are not trained where it is dropped.
+        inference_ms: milliseconds the network takes to predict some rows, see
+            ``training/latency.py``; None where it was not measured.
     """
 
     genome_key: str
@@ -128,6 +130,7 @@ class Evaluation:
     rungs: tuple[Rung, ...] = ()
     dropped: bool = False
     folds: tuple[float, ...] = ()
+    inference_ms: float | None = None
 
     @property
     def ok(self) -> bool:

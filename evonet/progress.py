@@ -32,6 +32,7 @@ class GenerationSummary:
         dropped: candidates given up on their way.
         failed: candidates whose training failed.
         seconds: wall-clock time of the generation.
+        hypervolume: of the Pareto front so far; None with one objective.
     """
 
     number: int
@@ -43,6 +44,7 @@ class GenerationSummary:
     dropped: int
     failed: int
     seconds: float
+    hypervolume: float | None = None
 
 
 @dataclass(frozen=True)

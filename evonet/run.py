@@ -32,7 +32,7 @@ from evonet.fitness import fitness, rank
 from evonet.genome import Genome, SearchSpace
 from evonet.genome.files import read_genomes, starters, write_genomes
 from evonet.progress import Clock, GenerationSummary, Observer, RunResult, read_result
-from evonet.report.tables import candidates_table
+from evonet.report.tables import candidates_table, front_table
 from evonet.session import Session, plan_trainings
 from evonet.store.cache import ScoreCache
 from evonet.store.exports import exporting
@@ -257,7 +257,7 @@ def _search(session: Session) -> str | None:
                 best = max(best, fitness(stored.evaluation, metric))
                 session.observer.on_evaluation(stored.evaluation)
             outcomes = [known[c.genome.key] for c in candidates]
-            fitnesses = [fitness(stored.evaluation, metric) for stored in outcomes]
+            fitnesses = [session.fitnesses(stored.evaluation) for stored in outcomes]
             search = search.tell(zip(candidates, fitnesses, strict=True))
             told.update((key, stored.evaluation) for key, stored in known.items())
             _refuse_hopeless(search, outcomes)
@@ -293,15 +293,15 @@ def _commit(
 ) -> None:
     """Write down the generation that ``search`` was just told, and tell the observer."""
     number = search.generation - 1
-    population = tuple((member.genome.key, member.fitness) for member in search.population)
+    population = tuple((member.genome.key, member.fitness[0]) for member in search.population)
     session.record.commit_generation(
-        StoredGeneration(number, population, search.stalled, seconds),
+        StoredGeneration(number, population, search.stalled, seconds, search.hypervolume),
         [
             StoredCandidate(number, slot, c.genome.key, stored.score_key, c.operator, c.parents)
             for slot, (c, stored) in enumerate(zip(candidates, outcomes, strict=True))
         ],
     )
-    scores = [session.metric.sign * member.fitness for member in search.population]
+    scores = [session.metric.sign * member.fitness[0] for member in search.population]
     session.observer.on_generation(
         GenerationSummary(
             number=number,
@@ -313,6 +313,7 @@ def _commit(
             dropped=sum(stored.evaluation.dropped for stored in outcomes),
             failed=sum(not stored.evaluation.ok for stored in outcomes),
             seconds=seconds,
+            hypervolume=search.hypervolume,
         )
     )
 
@@ -392,6 +393,28 @@ def _end(session: Session, reason: str | None) -> RunResult:
     if len(history):
         with exporting(record.folder):
             history.to_csv(record.folder / "history.csv", index=False)
+            if len(session.config.objective) > 1:
+                _save_front(record)
     result = read_result(record)
     session.observer.on_end(result)
     return result
+
+
+def _save_front(record: RunRecord) -> None:
+    """Write the Pareto front of all trainings as genomes, and as a table."""
+    front = front_table(record)
+    front.to_csv(record.folder / "pareto_front.csv", index=False)
+    genomes = {stored.genome.key: stored.genome for stored in record.evaluations()}
+    objectives = list(front.columns.drop(["genome", "network"]))
+    write_genomes(
+        record.folder / "pareto_front.json",
+        [
+            (
+                f"front {place}",
+                f"run {record.folder.name}, "
+                + ", ".join(f"{name} {row[name]:.6g}" for name in objectives),
+                genomes[row["genome"]],
+            )
+            for place, row in enumerate(front.to_dict("records"))
+        ],
+    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from evonet.champion.baselines import constant_score
 from evonet.config import RunConfig, is_limit, make_config
 from evonet.data.dataset import Dataset, load_dataset
 from evonet.errors import ConfigError, DataError, RecordError
@@ -18,7 +19,7 @@ from evonet.evolution.methods import METHODS
 from evonet.evolution.racing import hurdles
 from evonet.evolution.search import Candidate, Search, SearchSettings
 from evonet.evolution.stopping import StopRules
-from evonet.fitness import fitness
+from evonet.fitness import Fitness, fitnesses, reference
 from evonet.genome import Genome, SearchSpace
 from evonet.metrics import Metric, choose_metric
 from evonet.progress import Observer
@@ -219,7 +220,8 @@ class Session:
             search: asks for them.
             evaluations: all that it was told, by genome key.
         """
-        if self.config.fidelity == "off":
+        several = len(self.config.objective) > 1  # a small network may be behind in its score
+        if self.config.fidelity == "off" or (self.config.fidelity == "auto" and several):
             return ()
         return hurdles(
             [evaluations[member.genome.key] for member in search.population],
@@ -233,11 +235,20 @@ class Session:
         """The engine that trains candidates, behind the record and the score cache."""
         common = self.dataset, self.metric, self.loss, self.search_budget
         config = self.config
+        measure = None
+        if "inference_ms" in config.objective:
+            from evonet.training.latency import inference_ms  # loads Numba
+
+            measure = partial(inference_ms, dataset=self.dataset)
+        behind = self.record, cache, self.protocol, measure
         if config.engine == "keras":
-            return CachedEvaluator(KerasEvaluator(*common), self.record, cache, self.protocol)
+            return CachedEvaluator(KerasEvaluator(*common), *behind)
         how = config.workers, config.device, config.precision
-        engine = FusedEvaluator(*common, *how)
-        return CachedEvaluator(engine, self.record, cache, self.protocol)
+        return CachedEvaluator(FusedEvaluator(*common, *how), *behind)
+
+    def fitnesses(self, evaluation: Evaluation) -> Fitness:
+        """What selection sees of a training."""
+        return fitnesses(evaluation, self.metric, self.config.objective)
 
     def search(self) -> Search:
         """The search as the record left it: a new one, told again what it was told."""
@@ -248,7 +259,7 @@ class Session:
             for candidate in asked:
                 of = stored[candidate.score_key]
                 made = Candidate(of.genome, candidate.operator, candidate.parents)
-                told.append((made, fitness(of.evaluation, self.metric)))
+                told.append((made, self.fitnesses(of.evaluation)))
             search = search.tell(told)
         return search
 
@@ -337,7 +348,11 @@ def _new_search(
 
     founders = tuple(genome for genome in founders if fits(genome))
     method = METHODS[config.method]
-    return Search(space, settings, method, config.seed, founders, fits=fits)
+    worthless: Fitness = ()
+    if len(config.objective) > 1:
+        metric = choose_metric(config.metric, dataset.target)
+        worthless = reference(constant_score(dataset, metric), metric, config.objective)
+    return Search(space, settings, method, config.seed, founders, reference=worthless, fits=fits)
 
 
 def _protocol(config: RunConfig, dataset: Dataset) -> dict[str, object]:

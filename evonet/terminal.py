@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ class TerminalObserver(Observer):
         self.say(f"Run {record.folder}", "bold")
         for line in _data_lines(record.fact("data")):
             self.say(line)
-        self.say(_goal_line(metric))
+        self.say(_goal_line(metric, config.objective))
         self._show_bar("fitting the baselines", None)
 
     def on_compilation(self, kept: bool) -> None:
@@ -113,7 +114,8 @@ class TerminalObserver(Observer):
     def on_generation_start(self, number: int, n_candidates: int) -> None:
         if not self._pace:
             self.say()
-            self.say(_HEADER, "bold")
+            volume = f"{'volume':>10}" if len(self._config.objective) > 1 else ""
+            self.say(_HEADER.replace("  trained", f"{volume}  trained"), "bold")
         self._show_bar(f"generation {number}", n_candidates)
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
@@ -124,8 +126,10 @@ class TerminalObserver(Observer):
     def on_generation(self, summary: GenerationSummary) -> None:
         self._elapsed += summary.seconds
         self._pace.append(summary.seconds)
+        volume = summary.hypervolume
         self.say(
             f"{summary.number:5d}{score_text(summary.best):>10}{score_text(summary.median):>10}"
+            f"{'' if volume is None else f'{score_text(volume):>10}'}"
             f"{summary.trained:9d}{summary.cached:8d}{summary.dropped:9d}{summary.failed:8d}"
             f"{time_text(self._elapsed):>10}{self._left(summary.number):>10}   "
             f"{_shortened(str(summary.best_genome), 70)}"
@@ -176,7 +180,8 @@ def show_run(record: RunRecord) -> None:
     say(f"Run {record.folder}", "bold")
     for line in _data_lines(data):
         say(line)
-    say(_goal_line(result.metric))
+    objectives = record.fact("config").get("objective", ["score"])
+    say(_goal_line(result.metric, objectives))
     generations, stored = record.generations(), record.evaluations()
     n_failed = sum(s.origin == "trained" and not s.evaluation.ok for s in stored)
     n_dropped = sum(s.origin == "trained" and s.evaluation.dropped for s in stored)
@@ -205,8 +210,7 @@ def show_run(record: RunRecord) -> None:
     for row in operators.itertuples():
         share = f"{row.better} ({row.share:.0%})"
         say(f"          {row.operator:<22}{row.offspring:>10}{share:>22}{row.survived:>8}")
-    say()
-    for entry in _result_lines(result):
+    for entry in [*_front_lines(record), ("", ""), *_result_lines(result)]:
         say(*entry)
 
 
@@ -221,8 +225,38 @@ def _data_lines(data: dict[str, Any]) -> list[str]:
     ]
 
 
-def _goal_line(metric: Metric) -> str:
-    return f"Goal      {metric.name}, {'higher' if metric.maximise else 'lower'} is better"
+def _goal_line(metric: Metric, objectives: Sequence[str]) -> str:
+    words = f"Goal      {metric.name}, {'higher' if metric.maximise else 'lower'} is better"
+    also = ", ".join(objectives[1:])
+    return f"{words}; of {also} less is better" if also else words
+
+
+def _front_lines(record: RunRecord) -> list[tuple[str, str]]:
+    """The Pareto front and its hypervolume; (line, style) pairs."""
+    from evonet.report.tables import front_table
+
+    volumes = [g.hypervolume for g in record.generations() if g.hypervolume is not None]
+    if not volumes:
+        return []
+    front = front_table(record)
+    names = list(front.columns.drop(["genome", "network"]))
+    return [
+        (f"Front     {''.join(f'{name:>14}' for name in names)}   network", "bold"),
+        *(
+            (
+                "          "
+                + "".join(f"{score_text(float(row[name])):>14}" for name in names)
+                + f"   {_shortened(row['network'], 80)}",
+                "",
+            )
+            for row in front.to_dict("records")
+        ),
+        (
+            f"          Hypervolume from {score_text(volumes[0])} in generation 0 to "
+            f"{score_text(volumes[-1])} in generation {len(volumes) - 1}",
+            "",
+        ),
+    ]
 
 
 def _result_lines(result: RunResult) -> list[tuple[str, str]]:
@@ -251,6 +285,8 @@ def _result_lines(result: RunResult) -> list[tuple[str, str]]:
     ]
     searched = winner.search_score is not None
     files = "model.keras, best_genome.json, config.toml" + (", history.csv" if searched else "")
+    if (result.folder / "pareto_front.json").is_file():
+        files += ", pareto_front.json, pareto_front.csv"
     lines += [
         (f"Files     {result.folder}: {files}", ""),
         (f"Next      evonet predict {result.folder} FILE    predict new rows", ""),

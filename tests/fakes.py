@@ -47,7 +47,7 @@ class FakeEvaluator:
                         2,
                         curve,
                         curve,
-                        7,
+                        request.genome.parameter_count(4, 3),  # on iris
                         0.01,
                         rungs=() if score is None else (Rung(2, score**2),),
                     ),

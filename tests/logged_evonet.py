@@ -20,14 +20,14 @@ def write_down(genome, seed):
         log.write(f"{genome.key} {seed}\n")
 
 
-def logged_fit_network(genome, dataset, loss, budget, seed):
+def logged_fit_network(genome, dataset, loss, budget, seed, *rest):
     write_down(genome, seed)
-    return fit_network(genome, dataset, loss, budget, seed)
+    return fit_network(genome, dataset, loss, budget, seed, *rest)
 
 
-def logged_fit(trainer, genome, seed):
+def logged_fit(trainer, genome, seed, *rest):
     write_down(genome, seed)
-    return fit(trainer, genome, seed)
+    return fit(trainer, genome, seed, *rest)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ SETTINGS = st.fixed_dictionaries(
         "loss": st.sampled_from(["auto", "mse", "huber", "mae"]),
         "class_weight": st.sampled_from(["none", "balanced"]),
         "population_size": st.integers(11, 100_000),
+        "objective": st.sampled_from(["score", "score,parameters", ["score", "inference_ms"]]),
         "method": st.sampled_from(["ga", "random", "aging", "tpe"]),
         "offspring": st.integers(1, 100_000),
         "tournament_size": NUMBERS,

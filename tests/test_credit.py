@@ -68,15 +68,15 @@ def test_the_search_credits_offspring_that_beat_all_of_their_parents() -> None:
     def genome(units: int) -> Genome:
         return Genome((Layer(units, "relu"),), "matched_normal", "adam", 1e-3, 32)
 
-    mother, father = Member(genome(1), 0.5), Member(genome(2), 0.7)
+    mother, father = Member(genome(1), (0.5,)), Member(genome(2), (0.7,))
     settings = SearchSettings(4, 3, 3, 0.6, 0.25)
     search = Search(SearchSpace.default(), settings, METHODS["ga"], 0, population=(father, mother))
     keys = mother.genome.key, father.genome.key
     after = search.tell(
         [
-            (Candidate(genome(3), "crossover + widen", keys), 0.6),  # better than one of two
-            (Candidate(genome(4), "widen", keys[:1]), 0.6),
-            (Candidate(genome(5), "random"), 0.9),
+            (Candidate(genome(3), "crossover + widen", keys), (0.6,)),  # better than one of two
+            (Candidate(genome(4), "widen", keys[:1]), (0.6,)),
+            (Candidate(genome(5), "random"), (0.9,)),
         ]
     )
     assert after.credits == {"crossover": Credit(1, 0), "widen": Credit(2, 1)}

@@ -25,12 +25,12 @@ from evonet.evolution.search import Candidate, Search, SearchSettings
 from evonet.evolution.selection import Member
 from evonet.evolution.tpe import _parameters
 from evonet.evolution.variation import MUTATIONS
-from evonet.fitness import WORST, fitness
+from evonet.fitness import WORST, Fitness, fitness
 from evonet.genome import Genome, Layer, SearchSpace
 from evonet.genome.genes import KINDS, LAYER_GENES
 from evonet.metrics import METRICS
 
-Fitness = Callable[[Genome], float]
+Judge = Callable[[Genome], float]
 SETTINGS = SearchSettings(
     population_size=10, offspring=7, tournament_size=3, crossover_rate=0.6, immigrants=0.25
 )
@@ -71,11 +71,11 @@ def start(space: SearchSpace | None = None, seed: int = 0, **changes: Any) -> Se
     return Search(space or SearchSpace.default(), settings, method, seed, founders)
 
 
-def told(search: Search, judge: Fitness = hashed) -> Search:
-    return search.tell([(c, judge(c.genome)) for c in search.ask()])
+def told(search: Search, judge: Judge = hashed) -> Search:
+    return search.tell([(c, (judge(c.genome),)) for c in search.ask()])
 
 
-def states(search: Search, generations: int, judge: Fitness = hashed) -> Iterator[Search]:
+def states(search: Search, generations: int, judge: Judge = hashed) -> Iterator[Search]:
     """The states before each generation and after the last."""
     yield search
     for _ in range(generations):
@@ -178,7 +178,7 @@ class TestFounders:
     def test_the_best_of_too_many_founders_live(self) -> None:
         founders = [Genome((Layer(i + 1, "relu"),), "he_normal", "sgd", 0.1, 32) for i in range(15)]
         search = told(start(founders=founders), lambda genome: genome.layers[0].units)
-        assert [m.fitness for m in search.population] == [15, 14, 13, 12, 11, 10, 9, 8, 7, 6]
+        assert [m.fitness[0] for m in search.population] == [15, 14, 13, 12, 11, 10, 9, 8, 7, 6]
 
 
 class TestTell:
@@ -195,11 +195,11 @@ class TestTell:
     @examples(20)
     def test_the_population_is_the_best_of_the_old_and_the_new_ones(self, seed: int) -> None:
         before = told(start(seed=seed))
-        results = [(c, hashed(c.genome)) for c in before.ask()]
+        results = [(c, (hashed(c.genome),)) for c in before.ask()]
         after = before.tell(results)
         lived = [(m.genome, m.fitness) for m in before.population]
         lived += [(candidate.genome, value) for candidate, value in results]
-        expected = sorted(lived, key=lambda pair: -pair[1])[:10]
+        expected = sorted(lived, key=lambda pair: -pair[1][0])[:10]
         assert [(m.genome, m.fitness) for m in after.population] == expected
 
     @given(SEEDS, st.floats(0, 1))
@@ -213,7 +213,7 @@ class TestTell:
 
         search, *later = states(start(seed=seed), 6, judge)
         for after in later:
-            assert all(m.fitness == judge(m.genome) != WORST for m in after.population)
+            assert all(m.fitness[0] == judge(m.genome) != WORST for m in after.population)
             assert len(after.population) >= len(search.population)
             assert len(after.population) <= 10
             assert len({m.genome.key for m in after.population}) == len(after.population)
@@ -266,7 +266,7 @@ class TestMethods:
         def judge(genome: Genome) -> float:
             return WORST if hashed(genome) < 0.2 else hashed(genome)
 
-        history: list[list[tuple[Candidate, float]]] = []
+        history: list[list[tuple[Candidate, Fitness]]] = []
         search = start(method=method)
         for _ in range(4):
             candidates = search.ask()
@@ -275,7 +275,7 @@ class TestMethods:
                 again = again.tell(results)
             assert again.ask() == candidates
             assert not set(keys(candidates)) & search.seen
-            history.append([(c, judge(c.genome)) for c in candidates])
+            history.append([(c, (judge(c.genome),)) for c in candidates])
             search = search.tell(history[-1])
 
     @pytest.mark.parametrize("method", [name for name in METHODS if name != "ga"])
@@ -316,7 +316,8 @@ class TestMethods:
         stalled = []
         for best in bests:
             search = told(search, lambda _, best=best: best)
-            stalled.append((search.stalled, search.population[0].fitness, search.best_fitness))
+            of_living = search.population[0].fitness[0]
+            stalled.append((search.stalled, of_living, search.best_fitness))
         assert stalled == [(0, 5, 5), (1, 1, 5), (2, 2, 5), (0, 6, 6)]
 
     def test_tpe_draws_where_fitness_is_high(self) -> None:
@@ -408,8 +409,8 @@ class TestImmigrants:
         search = replace(
             start(space, population_size=2, offspring=1),
             generation=1,
-            population=(Member(near[0], 1.0),),
-            told=tuple(Member(genome, 1.0) for genome in near),
+            population=(Member(near[0], (1.0,)),),
+            told=tuple(Member(genome, (1.0,)) for genome in near),
         )
         (candidate,) = search.ask()  # a step of 30 values: once in 2**30 mutations
         assert candidate.operator == "random"
@@ -425,13 +426,13 @@ class TestImmigrants:
 class TestSmallSpaces:
     @pytest.mark.parametrize("judge", [hashed, lambda _: 1.0, lambda _: WORST])
     @pytest.mark.parametrize("name", SMALL_SPACES)
-    def test_a_small_space_is_exhausted_exactly(self, name: str, judge: Fitness) -> None:
+    def test_a_small_space_is_exhausted_exactly(self, name: str, judge: Judge) -> None:
         space = make_space(SMALL_SPACES[name])
         search = start(space, population_size=4, offspring=3)
         asked: list[str] = []
         while candidates := search.ask():
             asked += keys(candidates)
-            search = search.tell([(c, judge(c.genome)) for c in candidates])
+            search = search.tell([(c, (judge(c.genome),)) for c in candidates])
         assert sorted(asked) == sorted({genome.key for genome in space.enumerate()})
         assert told(search, judge).ask() == ()
 
@@ -448,7 +449,7 @@ class TestResume:
         space = SearchSpace.default().fix("layers", "2")
         history, search = [], start(space, seed)
         for _ in range(generation):
-            asked = [(c, hashed(c.genome)) for c in search.ask()]
+            asked = [(c, (hashed(c.genome),)) for c in search.ask()]
             history.append([(c.genome.to_dict(), c.operator, c.parents, v) for c, v in asked])
             search = search.tell(asked)
         record = json.loads(json.dumps({"space": search.space.to_dict(), "history": history}))
@@ -456,7 +457,7 @@ class TestResume:
         for generation_told in record["history"]:
             resumed = resumed.tell(
                 [
-                    (Candidate(Genome.from_dict(genome), operator, tuple(parents)), value)
+                    (Candidate(Genome.from_dict(genome), operator, tuple(parents)), tuple(value))
                     for genome, operator, parents, value in generation_told
                 ]
             )
@@ -470,7 +471,7 @@ class TestResume:
         [
             {"generation": 9},
             {"seed": 1},
-            {"population": (Member(Genome((), "he_normal", "sgd", 0.1, 32), 1.0),)},
+            {"population": (Member(Genome((), "he_normal", "sgd", 0.1, 32), (1.0,)),)},
         ],
     )
     def test_a_state_with_another_generation_seed_or_population_asks_for_others(
@@ -484,7 +485,7 @@ class TestResume:
         of_one_parent = replace(offspring, population=offspring.population[:1])
         for search in (random_ones, offspring, of_one_parent):
             first, *others = search.ask()
-            known = (*search.told, Member(first.genome, WORST))
+            known = (*search.told, Member(first.genome, (WORST,)))
             asked = replace(search, told=known).ask()
             assert asked[0] != first
             assert list(asked[1:]) == others
@@ -510,7 +511,7 @@ def test_search_beats_random_sampling_on_a_fitness_with_structure() -> None:
     searched, sampled = [], []
     for seed in range(9):
         *_, search = states(start(seed=seed), 12, toy)
-        searched.append(search.population[0].fitness)
+        searched.append(search.best_fitness)
         draws = (search.space.sample(rng(1000 * seed + i)) for i in range(len(search.seen)))
         sampled.append(max(toy(genome) for genome in draws))
     # Measured: medians of -0.2 and -0.6 with 94 trainings each; half of that gap is asked for.

@@ -35,7 +35,7 @@ class Individual:
 
 def members(*fitnesses: float) -> list[Member]:
     return [
-        Member(Genome((Layer(i + 1, "relu"),), "he_normal", "sgd", 0.1, 32), fitness)
+        Member(Genome((Layer(i + 1, "relu"),), "he_normal", "sgd", 0.1, 32), (fitness,))
         for i, fitness in enumerate(fitnesses)
     ]
 
@@ -111,14 +111,14 @@ class TestTournament:
     @pytest.mark.parametrize("size", [1, 2, 3])
     def test_a_member_wins_as_often_as_the_mathematics_of_tournaments_says(self, size: int) -> None:
         n = 6000
-        wins = Counter(m.fitness for m in tournament(rng(), members(1, 2, 3, 4), n, size))
+        wins = Counter(m.fitness[0] for m in tournament(rng(), members(1, 2, 3, 4), n, size))
         for rank in (1, 2, 3, 4):
             share = (rank / 4) ** size - ((rank - 1) / 4) ** size
             # Five standard deviations of a binomial count, and the generator is fixed.
             assert abs(wins[rank] - n * share) < 5 * (n * share * (1 - share)) ** 0.5
 
     def test_a_tournament_larger_than_the_population_still_ends(self) -> None:
-        assert {m.fitness for m in tournament(rng(), members(1, 2), 10, 1000)} == {2}
+        assert {m.fitness for m in tournament(rng(), members(1, 2), 10, 1000)} == {(2,)}
 
 
 class TestBest:

@@ -44,7 +44,7 @@ EVALUATION = Evaluation(
     GENOME.key, 7, "ok", "", 0.1 + 0.2, 2, (1.0, 0.5), (1.5, math.inf), 99, 1 / 3
 )
 STORED = StoredEvaluation("ab" * 16, "trained", GENOME, EVALUATION)
-GENERATION = StoredGeneration(0, ((GENOME.key, 0.1 + 0.2), ("cd" * 8, -1e300)), 2, 1 / 3)
+GENERATION = StoredGeneration(0, ((GENOME.key, 0.1 + 0.2), ("cd" * 8, -1e300)), 2, 1 / 3, 0.7)
 CANDIDATE = StoredCandidate(0, 0, GENOME.key, "ab" * 16, "crossover + add_layer", ("aa", "bb"))
 
 

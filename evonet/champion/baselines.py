@@ -56,21 +56,32 @@ def fit_baselines(
         budget: of the default network; the winner's final fit has the same.
         seed: the run's seed.
     """
-    from sklearn.dummy import DummyClassifier, DummyRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
 
+    yield _constant(dataset, metric)
     if dataset.target.task == "regression":
-        yield _fitted("mean", "always the mean", DummyRegressor(), dataset, metric)
         yield _fitted("linear", "ridge regression", Ridge(), dataset, metric)
     else:
-        prior = DummyClassifier(strategy="prior")
-        yield _fitted("majority", "always the commonest class", prior, dataset, metric)
         logistic = LogisticRegression(max_iter=300)
         yield _fitted("linear", "logistic regression", logistic, dataset, metric)
     training = training_seed(seed, DEFAULT_MLP.key)
     default = fit(DEFAULT_MLP, dataset, {metric.name: metric}, metric, loss, budget, training)
     scores = default.outcome.score, default.test_scores.get(metric.name)
     yield Baseline("default MLP", f"no search: {DEFAULT_MLP}", *scores)
+
+
+def constant_score(dataset: Dataset, metric: Metric) -> float:
+    """What a model scores on the validation part that always says the same; 0 if not finite."""
+    return _constant(dataset, metric).validation_score or 0.0
+
+
+def _constant(dataset: Dataset, metric: Metric) -> Baseline:
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+
+    if dataset.target.task == "regression":
+        return _fitted("mean", "always the mean", DummyRegressor(), dataset, metric)
+    prior = DummyClassifier(strategy="prior")
+    return _fitted("majority", "always the commonest class", prior, dataset, metric)
 
 
 def _fitted(

@@ -15,10 +15,9 @@ from evonet.evolution.search import Candidate, Draw, Method, Search, given, rand
 from evonet.evolution.selection import Member, best, tournament
 from evonet.evolution.tpe import modelled
 from evonet.evolution.variation import MUTATIONS, crossover, mutate
-from evonet.fitness import WORST
 from evonet.streams import stream
 
-#: Generations without a better best after which immigrants come. Untuned.
+#: Generations without progress after which immigrants come. Untuned.
 _STALLED = 3
 
 # Draws
@@ -85,13 +84,13 @@ def _mutant(search: Search, slot: int) -> Draw:
 
 
 def fittest(search: Search, new: Sequence[Member]) -> list[Member]:
-    """The best of the old and the new ones."""
+    """The best of the old and the new ones; with several objectives by NSGA-II."""
     return best([*search.population, *new], search.settings.population_size)
 
 
 def youngest(search: Search, new: Sequence[Member]) -> list[Member]:
     """The last ones, whatever they are worth; of one generation, earlier slots are older."""
-    lived = [member for member in search.told if member.fitness > WORST]
+    lived = [member for member in search.told if not member.failed]
     n = search.settings.population_size
     return best([*lived, *new][-n:], n)
 

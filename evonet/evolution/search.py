@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from evonet.evolution.credit import Credit, earned
-from evonet.evolution.selection import Member
-from evonet.fitness import WORST
+from evonet.evolution.selection import Member, hypervolume
+from evonet.fitness import WORST, Fitness, front, surpasses
 from evonet.genome import Genome, SearchSpace
 from evonet.streams import stream
 
@@ -82,8 +82,11 @@ class Search:
         founders: genomes that the first generation starts with.
         generation: number of the generation that is asked for next.
         population: the survivors of the last one, best first.
-        told: all that was ever asked for, in order; what failed has the fitness ``WORST``.
-        stalled: generations in a row without a better best of all.
+        told: all that was ever asked for, in order.
+        front: the Pareto front of all that was told, best score first; the best alone where there
+            is one objective.
+        reference: the point that hypervolumes are measured from; empty with one objective.
+        stalled: generations in a row in which ``progress`` did not grow.
         credits: what each operator has earned.
         fits: whether a genome may be trained at all; what does not fit is drawn again.
     """
@@ -96,6 +99,8 @@ class Search:
     generation: int = 0
     population: tuple[Member, ...] = ()
     told: tuple[Member, ...] = ()
+    front: tuple[Member, ...] = ()
+    reference: Fitness = ()
     stalled: int = 0
     credits: Mapping[str, Credit] = field(default_factory=dict)
     fits: Callable[[Genome], bool] = lambda _: True
@@ -107,8 +112,19 @@ class Search:
 
     @property
     def best_fitness(self) -> float:
-        """Of all that was ever trained; ``WORST`` where nothing succeeded."""
-        return max((member.fitness for member in self.told), default=WORST)
+        """By score, of all that was ever trained; ``WORST`` where nothing succeeded."""
+        return self.front[0].fitness[0] if self.front else WORST
+
+    @property
+    def hypervolume(self) -> float | None:
+        """Of the front; None with one objective."""
+        return hypervolume(self.front, self.reference) if self.reference else None
+
+    @property
+    def progress(self) -> float:
+        """What has to grow: the hypervolume, or with one objective the best fitness."""
+        volume = self.hypervolume
+        return self.best_fitness if volume is None else volume
 
     def ask(self) -> tuple[Candidate, ...]:
         """The candidates of the next generation: all different, none asked for before.
@@ -129,7 +145,7 @@ class Search:
             candidates.append(candidate)
         return tuple(candidates)
 
-    def tell(self, results: Iterable[tuple[Candidate, float]]) -> Search:
+    def tell(self, results: Iterable[tuple[Candidate, Fitness]]) -> Search:
         """The next state.
 
         Args:
@@ -139,28 +155,31 @@ class Search:
             The search with the method's survivors for its population. Failed ones do not live.
         """
         results = list(results)
-        new = [Member(c.genome, fitness if fitness > WORST else WORST) for c, fitness in results]
-        lived = [member for member in new if member.fitness > WORST]
-        best_before = self.best_fitness
-        improved = any(member.fitness > best_before for member in lived)
-        return replace(
+        new = [
+            Member(c.genome, fitness if fitness[0] > WORST else (WORST,) * len(fitness))
+            for c, fitness in results
+        ]
+        lived = [member for member in new if not member.failed]
+        known = [*self.front, *lived]
+        after = replace(
             self,
             generation=self.generation + 1,
             population=tuple(self.method.survivors(self, lived)),
             told=(*self.told, *new),
-            stalled=0 if improved else self.stalled + 1,
+            front=tuple(known[i] for i in front([member.fitness for member in known])),
             credits=earned(self.credits, self._outcomes(results)),
         )
+        return replace(after, stalled=0 if after.progress > self.progress else self.stalled + 1)
 
     def _outcomes(
-        self, results: Iterable[tuple[Candidate, float]]
+        self, results: Iterable[tuple[Candidate, Fitness]]
     ) -> Iterator[tuple[tuple[str, ...], bool]]:
-        """Of each offspring its operators, and whether it is better than all of its parents."""
+        """Of each offspring its operators, and whether no parent is as good or better in all."""
         lived = {member.genome.key: member.fitness for member in self.population}
         for candidate, value in results:
             if candidate.parents:
-                best_parent = max(lived[key] for key in candidate.parents)
-                yield tuple(candidate.operator.split(" + ")), value > best_parent
+                parents = [lived[key] for key in candidate.parents]
+                yield tuple(candidate.operator.split(" + ")), surpasses(value, parents)
 
     @property
     def _n_wanted(self) -> int:

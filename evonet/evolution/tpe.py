@@ -12,7 +12,6 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from evonet.evolution.search import Candidate, Draw, Search
-from evonet.fitness import WORST
 from evonet.genome import Genome, Layer, SearchSpace
 from evonet.genome.genes import KINDS, LAYER_GENES, NETWORK_GENES, Value
 from evonet.streams import stream
@@ -32,6 +31,7 @@ def _study(search: Search) -> Study:
     import optuna
 
     seed = int(stream(search.seed, "variation", search.generation).integers(2**32))
+    n_objectives = len(search.population[0].fitness)
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -43,20 +43,19 @@ def _study(search: Search) -> Study:
                 multivariate=False,
                 seed=seed,
             )
-        study = optuna.create_study(sampler=sampler, direction="maximize")
+        study = optuna.create_study(sampler=sampler, directions=["maximize"] * n_objectives)
     finally:
         optuna.logging.set_verbosity(verbosity)
     states = optuna.trial.TrialState
     for member in search.told:
-        failed = member.fitness == WORST
         values = _parameters(search.space, member.genome)
         study.add_trial(
             optuna.create_trial(
                 params=values,
                 distributions={name: _distribution(search.space, name) for name in values},
                 # What was pruned before its first report counts as worse than all that was not.
-                state=states.PRUNED if failed else states.COMPLETE,
-                value=None if failed else member.fitness,
+                state=states.PRUNED if member.failed else states.COMPLETE,
+                values=None if member.failed else member.fitness,
             )
         )
     return study

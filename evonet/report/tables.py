@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evonet.fitness import rank
+from evonet.fitness import Fitness, fitnesses, front, rank, surpasses
 from evonet.genome import Genome
 from evonet.genome.genes import KINDS, LAYER_GENES, NETWORK_GENES
 from evonet.metrics import METRICS
@@ -50,12 +50,39 @@ def _evaluation_columns(stored: StoredEvaluation) -> dict[str, Any]:
     }
 
 
+def _objectives(record: RunRecord) -> list[str]:
+    return list(record.fact("config").get("objective", ["score"]))
+
+
+def _fitness_of(record: RunRecord) -> dict[str, Fitness]:
+    """What selection saw of each genome, by its key."""
+    metric, objectives = METRICS[record.fact("metric")["name"]], _objectives(record)
+    return {s.genome.key: fitnesses(s.evaluation, metric, objectives) for s in record.evaluations()}
+
+
+def front_table(record: RunRecord) -> pd.DataFrame:
+    """The Pareto front of all trainings of the search, best score first.
+
+    Columns: genome (its key), a column for each objective of the run, network (in words).
+    """
+    objectives, of_genome = _objectives(record), _fitness_of(record)
+    usable = [stored for stored in record.evaluations() if stored.evaluation.ok]
+    rows = []
+    for i in front([of_genome[stored.genome.key] for stored in usable]):
+        values = {name: getattr(usable[i].evaluation, name) for name in objectives}
+        rows.append({"genome": usable[i].genome.key, **values, "network": str(usable[i].genome)})
+    return pd.DataFrame(rows, columns=["genome", *objectives, "network"])
+
+
 def candidates_table(record: RunRecord) -> pd.DataFrame:
     """One row per candidate of every finished generation: the history of the run.
 
     Columns: generation, slot, genome, operator, parents, score, status, dropped, reason, origin,
-    epochs, best_epoch, parameters, seconds, and the genes (see ``gene_columns``).
+    epochs, best_epoch, parameters, seconds, and the genes (see ``gene_columns``). With several
+    objectives also inference_ms, if it is one, and hypervolume, that of the generation.
     """
+    objectives = _objectives(record)
+    volumes = {generation.number: generation.hypervolume for generation in record.generations()}
     evaluations = {stored.score_key: stored for stored in record.evaluations()}
     rows = [
         {
@@ -65,30 +92,33 @@ def candidates_table(record: RunRecord) -> pd.DataFrame:
             "operator": c.operator,
             "parents": " ".join(c.parents),
             **_evaluation_columns(evaluations[c.score_key]),
+            "inference_ms": evaluations[c.score_key].evaluation.inference_ms,
+            "hypervolume": volumes[c.generation],
         }
         for c in record.candidates()
     ]
-    return pd.DataFrame(rows)
+    unused = [] if "inference_ms" in objectives else ["inference_ms"]
+    unused += [] if len(objectives) > 1 else ["hypervolume"]
+    return pd.DataFrame(rows).drop(columns=unused, errors="ignore")
 
 
 def operators_table(record: RunRecord) -> pd.DataFrame:
     """One row per operator: offspring it took part in, and what came of them.
 
-    Columns: operator, offspring, better (than all of their parents), share of these, survived (are
-    in the last population).
+    Columns: operator, offspring, better (no parent is as good in every objective), share of these,
+    survived (are in the last population).
     """
     history = candidates_table(record)
     if not len(history) or not (history["parents"] != "").any():
         return pd.DataFrame(columns=["operator", "offspring", "better", "share", "survived"])
-    sign = METRICS[record.fact("metric")["name"]].sign
-    value = dict(zip(history["genome"], sign * history["score"].astype(float), strict=True))
+    value = _fitness_of(record)
     living = {key for key, _ in record.generations()[-1].population}
     rows: dict[str, list[int]] = {}
     for genome, operator, parents in zip(
         history["genome"], history["operator"], history["parents"], strict=True
     ):
         if parents:
-            better = value[genome] > max(value[parent] for parent in parents.split())
+            better = surpasses(value[genome], [value[parent] for parent in parents.split()])
             for name in set(operator.split(" + ")):
                 counts = rows.setdefault(name, [0, 0, 0])
                 counts[0] += 1
@@ -125,7 +155,8 @@ def generations_table(record: RunRecord) -> pd.DataFrame:
     """One row per finished generation.
 
     Columns: generation, best, median, worst, lower_quartile, upper_quartile (scores of the
-    population), trained, cached, dropped, failed (candidates), seconds.
+    population), trained, cached, dropped, failed (candidates), seconds, hypervolume (NaN with one
+    objective).
     """
     population, candidates = population_table(record), candidates_table(record)
     minimised = record.fact("metric")["maximise"] is False
@@ -146,6 +177,7 @@ def generations_table(record: RunRecord) -> pd.DataFrame:
                 "dropped": int(asked["dropped"].sum()),
                 "failed": int((asked["status"] != "ok").sum()),
                 "seconds": generation.seconds,
+                "hypervolume": generation.hypervolume,
             }
         )
     return pd.DataFrame(rows)

@@ -8,7 +8,7 @@ from evonet.evaluation import Evaluation
 from evonet.store.database import Database
 
 FILE = "scores.sqlite"
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = "CREATE TABLE scores (key TEXT PRIMARY KEY, evaluation TEXT NOT NULL) WITHOUT ROWID"
 
 

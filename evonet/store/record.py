@@ -30,7 +30,7 @@ from evonet.genome import Genome
 from evonet.store.database import Database
 
 FILE = "run.sqlite"
-VERSION = 3
+VERSION = 4
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE evaluations (
@@ -49,7 +49,7 @@ CREATE TABLE candidates (
 ) WITHOUT ROWID;
 CREATE TABLE generations (
     number INTEGER PRIMARY KEY, population TEXT NOT NULL, stalled INTEGER NOT NULL,
-    seconds REAL NOT NULL
+    seconds REAL NOT NULL, hypervolume REAL
 );
 CREATE TABLE winners (number INTEGER PRIMARY KEY, winner TEXT NOT NULL)
 """
@@ -95,15 +95,17 @@ class StoredGeneration:
 
     Attributes:
         number: from 0.
-        population: (genome key, fitness) of the survivors, best first.
-        stalled: generations in a row, up to this one, without a better best of all.
+        population: (genome key, fitness by score) of the survivors, best first.
+        stalled: generations in a row, up to this one, without progress.
         seconds: wall-clock time it took, all sessions together.
+        hypervolume: of the Pareto front up to this one; None with one objective.
     """
 
     number: int
     population: tuple[tuple[str, float], ...]
     stalled: int
     seconds: float
+    hypervolume: float | None = None
 
 
 class RunRecord:
@@ -248,12 +250,13 @@ class RunRecord:
                     ),
                 )
             self._database.execute(
-                "INSERT INTO generations VALUES (?, ?, ?, ?)",
+                "INSERT INTO generations VALUES (?, ?, ?, ?, ?)",
                 (
                     generation.number,
                     json.dumps(generation.population),
                     generation.stalled,
                     generation.seconds,
+                    generation.hypervolume,
                 ),
             )
 
@@ -261,7 +264,8 @@ class RunRecord:
         """All finished generations, the first one first."""
         return self._database.read(
             _stored_generation,
-            "SELECT number, population, stalled, seconds FROM generations ORDER BY number",
+            "SELECT number, population, stalled, seconds, hypervolume FROM generations "
+            "ORDER BY number",
         )
 
     def candidates(self) -> list[StoredCandidate]:
@@ -300,10 +304,10 @@ def _stored_evaluation(
 
 
 def _stored_generation(
-    number: int, population: str, stalled: int, seconds: float
+    number: int, population: str, stalled: int, seconds: float, hypervolume: float | None
 ) -> StoredGeneration:
     pairs = tuple((str(key), float(value)) for key, value in json.loads(population))
-    return StoredGeneration(number, pairs, stalled, seconds)
+    return StoredGeneration(number, pairs, stalled, seconds, hypervolume)
 
 
 def _stored_candidate(

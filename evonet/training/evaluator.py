@@ -268,12 +268,15 @@ class CachedEvaluator:
         record: the run's own record.
         cache: the scores of all runs in the results folder.
         protocol: see ``evaluation.protocol_key``.
+        measure: the time a network takes to predict, if evaluations are to have it; a time that is
+            known is never measured again.
     """
 
     inner: Evaluator
     record: RunRecord
     cache: ScoreCache
     protocol: str
+    measure: Callable[[Genome], float | None] | None = None
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[StoredEvaluation]:
         """What is known at once, then what is trained; every request once."""
@@ -288,7 +291,10 @@ class CachedEvaluator:
                 unknown.append(request)
             else:
                 yield stored
-        for request, evaluation in self.inner.evaluate(unknown):
+        # Now, while no worker trains. Time depends on the genome alone.
+        times = {request.genome.key: self._time(request.genome) for request in unknown}
+        for request, trained in self.inner.evaluate(unknown):
+            evaluation = replace(trained, inference_ms=times[request.genome.key])
             key, genome = self.key(request), request.genome
             stored = StoredEvaluation(key, "trained", genome, evaluation, request.repeat)
             self.record.add_evaluation(stored)
@@ -297,8 +303,14 @@ class CachedEvaluator:
             yield stored
 
     def _cached(self, key: str, request: Request) -> Evaluation | None:
-        known = self.cache.get(key)
-        return None if known is None else as_asked(known, request.hurdles)
+        cached = self.cache.get(key)
+        known = None if cached is None else as_asked(cached, request.hurdles)
+        if known is None or known.inference_ms is not None:
+            return known
+        return replace(known, inference_ms=self._time(request.genome))
+
+    def _time(self, genome: Genome) -> float | None:
+        return None if self.measure is None else self.measure(genome)
 
     def key(self, request: Request) -> str:
         """What the request's evaluation is kept under."""

@@ -159,7 +159,7 @@ class Evonet:
                         break
                     loss, n_trained = table.train_at(place, rng), n_trained + 1
                     losses[place] = min(loss, losses.get(place, loss))
-                results.append((own, -loss))
+                results.append((own, (-loss,)))
             search = search.tell(results)
             if not self.adapted:
                 search = replace(search, credits={})
