@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bench import keras_searches, processes, quality, quality_tables
-from bench.choices import chosen_genome, default_values, optuna_choice
+from bench.choices import all_parameters, chosen_genome, default_values, optuna_choice
 from bench.data import read_data
 from bench.evonet_search import seconds_after_search
 from bench.mlp import train_mlp
@@ -203,7 +203,7 @@ def test_a_tool_chooses_genomes_of_the_default_space_and_nothing_that_does_not_a
     task: str,
 ) -> None:
     rng, space = np.random.default_rng(5), SearchSpace.default().for_task(task)
-    momenta = set()
+    momenta, asked = set(), set()
     for _ in range(200):
         trial = Trial(rng)
         genome = chosen_genome(optuna_choice(trial), default_values(task))
@@ -212,6 +212,8 @@ def test_a_tool_chooses_genomes_of_the_default_space_and_nothing_that_does_not_a
         assert ("weight_decay" in trial.params) == (genome.weight_decay is not None)
         assert sum(name.startswith("units_") for name in trial.params) == len(genome.layers)
         momenta.add(genome.momentum)
+        asked |= trial.params.keys()
+    assert asked == all_parameters(default_values(task)).keys()
     assert momenta == {None, *space.genes["momentum"].values}
 
 

@@ -43,6 +43,14 @@ def chosen_genome(choose: Choose, values: Values, alike: Sequence[str] = ()) -> 
     return Genome(layers, **genes)
 
 
+def all_parameters(values: Values) -> dict[str, Sequence[Any]]:
+    """Every name that ``chosen_genome`` may ask for, with its values."""
+    found = {gene: values[gene] for gene in ("layers", *NETWORK_GENES)}
+    deepest = max(values["layers"])
+    found |= {f"{gene}_{i}": values[gene] for gene in LAYER_GENES for i in range(deepest)}
+    return {name: some for name, some in found.items() if len(some) > 1}
+
+
 def optuna_choice(trial: Any) -> Choose:
     """How Optuna chooses: steps of a grid, even on the scale it was made on, and names."""
 

@@ -23,6 +23,9 @@ _FINAL_FIT = 3.0
 #: Loading TensorFlow and saving model.keras, in times of starting Python and reading the data,
 #: which says how fast the machine is at the moment. Untuned.
 _SAVING = 1.5
+#: Least share of the time left at its start that the search has, whatever will follow: the first
+#: trainings come from workers that have just started, and say little. Untuned.
+_SHARE_OF_SEARCH = 0.5
 
 
 class _Watch(Observer):
@@ -58,6 +61,8 @@ class _Watch(Observer):
 def evonet_search(**asked: Any) -> dict[str, Any]:
     """Evolve as long as what follows the search still fits before the deadline.
 
+    The search has half of the time at least.
+
     Args:
         asked: an ``Order``.
     """
@@ -76,9 +81,15 @@ def evonet_search(**asked: Any) -> dict[str, Any]:
         )
 
         def is_time() -> bool:
+            now, began = time.time(), watch.began
+            if "search" not in began:
+                return False
+            searched, left = now - order.started - began["search"], order.deadline - now
+            if searched < _SHARE_OF_SEARCH * (searched + left):
+                return False
             count = config.finalists, config.repeats
             rest = seconds_after_search(watch.evaluations, sign, *count)
-            return time.time() + rest + _SAVING * watch.began["baselines"] >= order.deadline
+            return rest + _SAVING * began["baselines"] >= left
 
         run = evolve(config, watch, is_time).folder
         result = resume(run, {"max_trainings": 1}, watch)  # no more; finalists and final fit

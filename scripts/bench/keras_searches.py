@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.choices import chosen_genome, default_values, optuna_choice
+from bench.choices import all_parameters, chosen_genome, default_values, optuna_choice
 from bench.judging import BUDGET, Order, judged, seconds_left
 from evonet.data.dataset import Dataset
 from evonet.genome import Genome
@@ -47,6 +47,11 @@ def keras_tuner_quality(tuner: str, **asked: Any) -> dict[str, Any]:
         return chosen_genome(lambda name, _, some: hp.Choice(name, list(some)), values)
 
     class Network(keras_tuner.HyperModel):
+        def declare_hyperparameters(self, hp: Any) -> None:
+            """All of them at once: one that turns up later has its first value in that trial."""
+            for name, some in all_parameters(values).items():
+                hp.Choice(name, list(some))
+
         def build(self, hp: Any) -> Any:
             """A compiled network, every choice of it made by the tuner."""
             return _compiled(genome_of(hp), dataset)

@@ -49,7 +49,7 @@ class DataSet:
 #: 846 to 48,842 rows, 5 to 80 features; with and without categories and missing cells.
 DATA_SETS = (
     DataSet("vehicle", "19"),
-    DataSet("credit_g", "class"),
+    DataSet("credit_g", '"class"'),
     DataSet("phoneme", "target"),
     DataSet("adult", "income"),
     DataSet("ames_housing", "SalePrice", "regression"),
