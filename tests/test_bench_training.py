@@ -12,7 +12,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from bench import arithmetic, processes, rivals, settings, table
+from bench import arithmetic, mlp, processes, settings, table
 from bench.agreement import _comparison
 from bench.engines import useful_flops
 from scipy import stats
@@ -124,7 +124,7 @@ def test_a_table_is_aligned_and_says_what_is_missing() -> None:
 
 
 def test_a_classifier_takes_from_a_genome_what_it_can() -> None:
-    assert rivals.classifier_settings(TWO_LAYERS) == {
+    assert mlp.mlp_settings(TWO_LAYERS) == {
         "hidden_layer_sizes": (300, 100),
         "activation": "relu",
         "solver": "sgd",

@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.engines import keras_scores, train
+from bench.evonet_search import evonet_search, warm_up
 from bench.fidelity import search
+from bench.keras_searches import keras_tuner_quality, optuna_keras
+from bench.mlp_search import optuna_mlp
 from bench.products import best_product
+from bench.references import flaml, reference
 from bench.rivals import keras_tuner_search, scikit_learn_search
 
 JOBS: Mapping[str, Callable[..., dict[str, Any]]] = {
@@ -20,6 +24,13 @@ JOBS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "keras_tuner": keras_tuner_search,
     "scikit_learn": scikit_learn_search,
     "search": search,
+    "evonet_search": evonet_search,
+    "warm_up": warm_up,
+    "keras_tuner_quality": keras_tuner_quality,
+    "optuna_keras": optuna_keras,
+    "optuna_mlp": optuna_mlp,
+    "reference": reference,
+    "flaml": flaml,
 }
 
 

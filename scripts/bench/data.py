@@ -16,7 +16,7 @@ _CLASSES = 10
 
 
 def read_data(
-    source: str = "", target: str | None = None, rows: int = 0, features: int = 0
+    source: str = "", target: str | None = None, rows: int = 0, features: int = 0, seed: int = 0
 ) -> Dataset:
     """A data set as evonet prepares it, or a synthetic one.
 
@@ -26,10 +26,11 @@ def read_data(
         rows: how many training rows to keep, and half as many validation rows; 0 for all.
             Of synthetic data, how many to make.
         features: inputs of synthetic data.
+        seed: of the split.
     """
     if not source:
         return _synthetic(rows, features)
-    dataset = load_dataset(make_config({"data": source, "target": target}))
+    dataset = load_dataset(make_config({"data": source, "target": target, "seed": seed}))
     if not rows:
         return dataset
     return replace(

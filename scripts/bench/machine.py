@@ -10,7 +10,17 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("evonet", "tensorflow", "keras", "numpy", "scikit-learn", "keras-tuner", "jax")
+PACKAGES = (
+    "evonet",
+    "tensorflow",
+    "keras",
+    "numpy",
+    "scikit-learn",
+    "keras-tuner",
+    "optuna",
+    "flaml",
+    "jax",
+)
 _MEMORY_EVERY_SECONDS = 0.5
 
 

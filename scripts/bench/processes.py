@@ -57,7 +57,10 @@ def end_jobs_with_this_process() -> None:
 
 
 def run_job(
-    name: str, arguments: Mapping[str, Any], environment: Mapping[str, str] | None = None
+    name: str,
+    arguments: Mapping[str, Any],
+    environment: Mapping[str, str] | None = None,
+    most_seconds: float | None = None,
 ) -> Finished:
     """Run a job of ``child.JOBS`` in a new process.
 
@@ -65,9 +68,11 @@ def run_job(
         name: which job.
         arguments: its arguments, as JSON can hold them.
         environment: variables to set for it.
+        most_seconds: end it, workers and all, once it has run that long.
 
     Raises:
-        JobError: the process failed; the message ends with the last line it wrote.
+        JobError: the process failed, and the message ends with the last line it wrote; or it was
+            ended.
     """
     with tempfile.TemporaryDirectory() as folder:
         order, answer, noise = (Path(folder) / n for n in ("order.json", "answer.json", "noise"))
@@ -84,10 +89,16 @@ def run_job(
                 start_new_session=True,  # by which its workers are found
             )
             _running.add(process)
-            with peak_memory(process.pid) as peak:
-                code = process.wait()
-                seconds = time.perf_counter() - started
-            _running.discard(process)
+            try:
+                with peak_memory(process.pid) as peak:
+                    code = process.wait(most_seconds)
+                    seconds = time.perf_counter() - started
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                raise JobError(f"{name} was ended after {most_seconds:.0f} s") from None
+            finally:
+                _running.discard(process)
         if code or not answer.exists():
             lines = noise.read_text("utf-8", "replace").split("\n")
             last = next((line for line in reversed(lines) if line.strip()), "no output")

@@ -6,18 +6,18 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bench.data import read_data
+from bench.mlp import train_mlp
+from evonet.data.dataset import Dataset
+from evonet.evaluation import Budget
 from evonet.genome import Genome, SearchSpace
 from evonet.genome.genes import layer_initializer
 
-#: scikit-learn has three activations and two solvers; the nearest of them for each of ours.
-_ACTIVATIONS = {"tanh": "tanh", "sigmoid": "logistic", "softsign": "tanh"}
 _SGD = ("sgd", "momentum", "nesterov")
 
 
@@ -96,63 +96,19 @@ def scikit_learn_search(
     from joblib import Parallel, delayed
 
     dataset = read_data(**data)
-    train, validation = dataset.train, dataset.validation
-    arrays = (train.x, train.y, validation.x, validation.y)
     started = time.perf_counter()
     scores = Parallel(n_jobs=-1)(
-        delayed(_fit_classifier)(
-            classifier_settings(Genome.from_dict(genome)), seed, arrays, budget
-        )
+        delayed(_fit_classifier)(Genome.from_dict(genome), seed, dataset, budget)
         for genome, seed in requests
     )
     return {"loop_seconds": time.perf_counter() - started, "scores": list(scores)}
 
 
-def classifier_settings(genome: Genome) -> dict[str, Any]:
-    """The arguments of the MLPClassifier that is nearest to a genome.
-
-    The network takes the commonest of its layers' activations; there is no dropout.
-    """
-    names = Counter(_ACTIVATIONS.get(layer.activation, "relu") for layer in genome.layers)
-    return {
-        "hidden_layer_sizes": tuple(layer.units for layer in genome.layers),
-        "activation": names.most_common(1)[0][0] if names else "identity",
-        "solver": "sgd" if genome.optimizer in _SGD else "adam",
-        "momentum": genome.momentum or 0.0,
-        "nesterovs_momentum": genome.optimizer == "nesterov",
-        "learning_rate_init": genome.learning_rate,
-        "batch_size": genome.batch_size,
-        "alpha": getattr(genome, "weight_decay", None) or 0.0,
-    }
-
-
 def _fit_classifier(
-    settings: dict[str, Any], seed: int, arrays: tuple[np.ndarray, ...], budget: tuple[int, int]
+    genome: Genome, seed: int, dataset: Dataset, budget: tuple[int, int]
 ) -> float | None:
     """Validation accuracy at the lowest validation loss; None where the training diverged."""
-    from sklearn.neural_network import MLPClassifier
-
-    x, y, validation_x, validation_y = arrays
-    epochs, patience = budget
-    classes = np.unique(y)
-    rows, columns = np.arange(len(validation_y)), np.searchsorted(classes, validation_y)
-    model = MLPClassifier(**settings, random_state=seed)
-    best_loss, best_score, waited = np.inf, None, 0
-    for _ in range(epochs):
-        try:
-            with np.errstate(all="ignore"):
-                model.partial_fit(x, y, classes=classes)
-                p = model.predict_proba(validation_x)
-        except ValueError as error:
-            if "non-finite" not in str(error):
-                raise
-            return None
-        loss = -np.mean(np.log(np.maximum(p[rows, columns], np.finfo(p.dtype).tiny)))
-        if loss < best_loss:
-            best_loss, waited = loss, 0
-            best_score = float(np.mean(p.argmax(axis=1) == columns))
-            continue
-        waited += 1
-        if waited >= patience:
-            break
-    return best_score
+    trained = train_mlp(genome, seed, dataset, Budget(*budget))
+    if trained is None:
+        return None
+    return float(np.mean(trained[1].argmax(axis=1) == dataset.validation.y))
