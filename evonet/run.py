@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -245,17 +246,17 @@ def _search(session: Session) -> str | None:
             requests = [session.request(c.genome, hurdles=hurdles) for c in candidates]
             best = search.best_fitness
             known: dict[str, StoredEvaluation] = {}
-            evaluating = evaluator.evaluate(requests)
-            for _ in requests:
-                if session.should_stop():
-                    return None
-                n_trained = record.count_trainings()
-                if over := rules.between_trainings(n_trained, clock.seconds, best):
-                    return over
-                stored = next(evaluating)
-                known[stored.genome.key] = stored
-                best = max(best, fitness(stored.evaluation, metric))
-                session.observer.on_evaluation(stored.evaluation)
+            with closing(evaluator.evaluate(requests)) as evaluating:
+                for _ in requests:
+                    if session.should_stop():
+                        return None
+                    n_trained = record.count_trainings()
+                    if over := rules.between_trainings(n_trained, clock.seconds, best):
+                        return over
+                    stored = next(evaluating)
+                    known[stored.genome.key] = stored
+                    best = max(best, fitness(stored.evaluation, metric))
+                    session.observer.on_evaluation(stored.evaluation)
             outcomes = [known[c.genome.key] for c in candidates]
             fitnesses = [session.fitnesses(stored.evaluation) for stored in outcomes]
             search = search.tell(zip(candidates, fitnesses, strict=True))
@@ -345,13 +346,13 @@ def _revalidated(session: Session, ranked: Sequence[Finalist]) -> list[Finalist]
     cache = ScoreCache(session.record.folder.parent)
     scores: dict[str, list[float | None]] = {key: [] for key in finalists}
     try:
-        evaluating = session.evaluator(cache).evaluate(requests)
-        for _ in requests:
-            if session.should_stop():
-                return None
-            stored = next(evaluating)
-            scores[stored.genome.key].append(stored.evaluation.score)
-            session.observer.on_evaluation(stored.evaluation)
+        with closing(session.evaluator(cache).evaluate(requests)) as evaluating:
+            for _ in requests:
+                if session.should_stop():
+                    return None
+                stored = next(evaluating)
+                scores[stored.genome.key].append(stored.evaluation.score)
+                session.observer.on_evaluation(stored.evaluation)
     finally:
         cache.close()
     again = [replace(f, repeats=tuple(scores[key])) for key, f in finalists.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Generic, Protocol, TypeVar
@@ -278,8 +278,11 @@ class CachedEvaluator:
     protocol: str
     measure: Callable[[Genome], float | None] | None = None
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[StoredEvaluation]:
-        """What is known at once, then what is trained; every request once."""
+    def evaluate(self, requests: Sequence[Request]) -> Generator[StoredEvaluation, None, None]:
+        """What is known at once, then what is trained; every request once.
+
+        Closed before its end, it trains no more than what has begun.
+        """
         unknown = []
         for request in requests:
             key = self.key(request)

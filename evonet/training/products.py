@@ -1,10 +1,10 @@
 """Matrix products for compiled loops: BLAS from Numba, on parts of arrays, without copies.
 
 ``numpy.dot`` in Numba takes whole contiguous arrays only. SciPy publishes the addresses of its
-BLAS for such callers (``scipy.linalg.cython_blas``), Numba calls addresses (its first-class
-functions). What that buys: OpenBLAS multiplies matrices up to a certain size without rearranging
-them first, at twice the speed where a batch has 16 rows, and larger products can be cut into such
-pieces.
+BLAS for such callers (``scipy.linalg.cython_blas``). Loops get them as numbers among their
+arguments: what is compiled is kept for other processes, in which they are others. What that buys:
+OpenBLAS multiplies matrices up to a certain size without rearranging them first, at twice the speed
+where a batch has 16 rows, and larger products can be cut into such pieces.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg.cython_blas
-from numba.core.types import FunctionType, WrapperAddressProtocol, int64, void
-from numba.experimental import function_type  # noqa: F401 - teaches Numba to take addresses
-from numba.extending import get_cython_function_address
+from llvmlite import ir
+from numba import types
+from numba.core.cgutils import unpack_tuple
+from numba.extending import get_cython_function_address, intrinsic
 from threadpoolctl import threadpool_info
 
 from evonet.errors import TrainingError
@@ -31,35 +32,21 @@ _NARROWEST = 16
 #: Rows times columns of a piece with a transposed factor, where such are fast; measured.
 _SMALL_TRANSPOSED = 1024
 
+_N_ARGUMENTS = 13
 _PLAIN, _TRANSPOSED = ord("N"), ord("T")
 _ONE = int(np.float32(1).view(np.int32))  # its bits
-
-
-class _Sgemm(WrapperAddressProtocol):
-    """BLAS' product of float32 matrices; its 13 arguments are addresses."""
-
-    def __wrapper_address__(self) -> int:
-        if "int *" not in repr(scipy.linalg.cython_blas.__pyx_capi__["sgemm"]):
-            raise TrainingError(
-                "SciPy's BLAS counts in 64 bits; evonet needs one that counts in 32. Install SciPy "
-                "from PyPI."
-            )
-        return get_cython_function_address("scipy.linalg.cython_blas", "sgemm")
-
-    def signature(self) -> FunctionType:
-        return void(*[int64] * 13)
 
 
 class Blas(NamedTuple):
     """What products need to know.
 
     Attributes:
-        sgemm: the function.
+        sgemm: address of the function.
         arguments: ``(10,)`` int32, its arguments; one thread at a time.
         small: whether products are cut into small ones.
     """
 
-    sgemm: Any  # a _Sgemm, which Numba makes callable
+    sgemm: int
     arguments: np.ndarray
     small: bool
 
@@ -69,7 +56,27 @@ def blas() -> Blas:
     """The BLAS of this process."""
     libraries = [lib for lib in threadpool_info() if lib.get("internal_api") == "openblas"]
     small = any(lib.get("architecture") in _WITH_SMALL_KERNELS for lib in libraries)
-    return Blas(_Sgemm(), np.zeros(10, np.int32), small)
+    if "int *" not in repr(scipy.linalg.cython_blas.__pyx_capi__["sgemm"]):
+        raise TrainingError(
+            "SciPy's BLAS counts in 64 bits; evonet needs one that counts in 32. Install SciPy "
+            "from PyPI."
+        )
+    address = get_cython_function_address("scipy.linalg.cython_blas", "sgemm")
+    return Blas(address, np.zeros(10, np.int32), small)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _call(_: Any, function: Any, arguments: Any) -> Any:
+    """``function(*arguments)`` of a function's address and those of its 13 arguments."""
+
+    def build(context: Any, builder: Any, _: Any, values: Any) -> Any:
+        address = ir.IntType(64)
+        kind = ir.FunctionType(ir.VoidType(), [address] * _N_ARGUMENTS)
+        called = builder.inttoptr(values[0], kind.as_pointer())
+        builder.call(called, unpack_tuple(builder, values[1], _N_ARGUMENTS))
+        return context.get_dummy_value()
+
+    return types.void(function, arguments), build
 
 
 @compiled
@@ -142,18 +149,21 @@ def _multiply(
     p[5], p[6], p[7] = b.strides[0] // 4, a.strides[0] // 4, c.strides[0] // 4
     p[8], p[9] = _ONE, _ONE if add else 0
     at = np.int64(p.ctypes.data)
-    blas.sgemm(
-        at,
-        at + 4,
-        at + 8,
-        at + 12,
-        at + 16,
-        at + 32,
-        np.int64(b.ctypes.data),
-        at + 20,
-        np.int64(a.ctypes.data),
-        at + 24,
-        at + 36,
-        np.int64(c.ctypes.data),
-        at + 28,
+    _call(
+        blas.sgemm,
+        (
+            at,
+            at + 4,
+            at + 8,
+            at + 12,
+            at + 16,
+            at + 32,
+            np.int64(b.ctypes.data),
+            at + 20,
+            np.int64(a.ctypes.data),
+            at + 24,
+            at + 36,
+            np.int64(c.ctypes.data),
+            at + 28,
+        ),
     )
