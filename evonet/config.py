@@ -137,7 +137,7 @@ class RunConfig(BaseModel):
         "auto",
         "Training",
         "on gives a candidate up after a ninth or third of its epochs where it lies behind the "
-        "population; auto only where scores there foretell the end.",
+        "best of the population; auto only where scores there foretell the end.",
     )
     final_epochs: int = _number(100, "Training", "Most epochs for the winner.", ge=1)
     engine: Literal["fused", "keras"] = _setting(

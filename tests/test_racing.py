@@ -136,14 +136,17 @@ class TestKnown:
 class TestHurdles:
     @settings(max_examples=30)
     @given(st.lists(st.floats(-1, 1), min_size=8, max_size=40), st.sampled_from([ACCURACY, RMSE]))
-    def test_half_of_the_members_are_at_least_as_good(
+    def test_a_quarter_of_the_members_is_at_least_as_good(
         self, scores: list[float], metric: Any
     ) -> None:
         members = [evaluation({2: score}, score) for score in scores]
         (hurdle,) = hurdles(members, members, (2, 6), metric, always=True)
         assert hurdle.epoch == 2
         assert hurdle.maximise == metric.maximise
-        assert hurdle.score == pytest.approx(np.median(scores))
+        better = [s >= hurdle.score if metric.maximise else s <= hurdle.score for s in scores]
+        assert sum(better) >= len(scores) // 4
+        strictly = [s > hurdle.score if metric.maximise else s < hurdle.score for s in scores]
+        assert sum(strictly) <= -(-len(scores) // 4)
 
     def test_too_few_members_set_none(self) -> None:
         members = [evaluation({2: 0.5}, 0.5)] * 7
