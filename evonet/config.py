@@ -136,8 +136,8 @@ class RunConfig(BaseModel):
     fidelity: Literal["auto", "on", "off"] = _setting(
         "auto",
         "Training",
-        "on gives a candidate up after a ninth or third of its epochs where it lies behind the "
-        "best of the population; auto only where scores there foretell the end.",
+        "on gives candidates up after a ninth and a third of their epochs unless they are among "
+        "the best third there; auto only where scores there foretell the end.",
     )
     final_epochs: int = _number(100, "Training", "Most epochs for the winner.", ge=1)
     engine: Literal["fused", "keras"] = _setting(

@@ -223,10 +223,9 @@ class Session:
         several = len(self.config.objective) > 1  # a small network may be behind in its score
         if self.config.fidelity == "off" or (self.config.fidelity == "auto" and several):
             return ()
-        first = search.told[: self.config.population_size]  # the generation without hurdles
         return hurdles(
-            [evaluations[member.genome.key] for member in search.population],
-            [evaluations[member.genome.key] for member in first],
+            [evaluations[member.genome.key] for member in search.told],
+            self.config.population_size,
             self.search_budget.rungs,
             self.metric,
             always=self.config.fidelity == "on",

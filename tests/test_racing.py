@@ -135,22 +135,27 @@ class TestKnown:
 
 class TestHurdles:
     @settings(max_examples=30)
-    @given(st.lists(st.floats(-1, 1), min_size=8, max_size=40), st.sampled_from([ACCURACY, RMSE]))
-    def test_a_quarter_of_the_members_is_at_least_as_good(
+    @given(
+        st.lists(st.floats(-1, 1), min_size=8, max_size=40, unique=True),
+        st.sampled_from([ACCURACY, RMSE]),
+    )
+    def test_a_third_of_those_that_came_there_would_go_on(
         self, scores: list[float], metric: Any
     ) -> None:
-        members = [evaluation({2: score}, score) for score in scores]
-        (hurdle,) = hurdles(members, members, (2, 6), metric, always=True)
-        assert hurdle.epoch == 2
-        assert hurdle.maximise == metric.maximise
-        better = [s >= hurdle.score if metric.maximise else s <= hurdle.score for s in scores]
-        assert sum(better) >= len(scores) // 4
-        strictly = [s > hurdle.score if metric.maximise else s < hurdle.score for s in scores]
-        assert sum(strictly) <= -(-len(scores) // 4)
+        some = [evaluation({2: score}, score) for score in scores]
+        (hurdle,) = hurdles(some, 16, (2, 6), metric, always=True)
+        assert (hurdle.epoch, hurdle.maximise) == (2, metric.maximise)
+        assert sum(not hurdle.stops(e.rungs[0]) for e in some) == len(scores) // 3
 
-    def test_too_few_members_set_none(self) -> None:
-        members = [evaluation({2: 0.5}, 0.5)] * 7
-        assert hurdles(members, members, (2,), ACCURACY, always=True) == ()
+    def test_they_follow_the_last_candidates(self) -> None:
+        poor, good = ([evaluation({2: s + i / 999}, s) for i in range(48)] for s in (0.1, 0.8))
+        (low,) = hurdles(poor, 16, (2,), ACCURACY, always=True)
+        (high,) = hurdles([*poor, *good], 16, (2,), ACCURACY, always=True)
+        assert low.score < 0.2 < 0.8 < high.score
+
+    def test_too_few_set_none(self) -> None:
+        some = [evaluation({2: 0.5}, 0.5)] * 7
+        assert hurdles(some, 16, (2,), ACCURACY, always=True) == ()
 
     def test_by_default_there_are_none_where_the_start_does_not_foretell_the_end(self) -> None:
         rng = np.random.default_rng(0)
@@ -159,8 +164,13 @@ class TestHurdles:
         related = [
             evaluation({2: s}, s + 0.1 * e) for s, e in zip(start, rng.random(40), strict=True)
         ]
-        assert hurdles(unrelated, unrelated, (2,), ACCURACY, always=False) == ()
-        assert len(hurdles(related, related, (2,), ACCURACY, always=False)) == 1
+        assert hurdles(unrelated, 40, (2,), ACCURACY, always=False) == ()
+        assert len(hurdles(related, 40, (2,), ACCURACY, always=False)) == 1
+
+    def test_what_was_raced_does_not_say_whether_the_start_foretells_the_end(self) -> None:
+        related = [evaluation({2: s / 40}, s / 40) for s in range(16)]
+        raced = [evaluation({2: 1.0}, s / 40) for s in range(20)]
+        assert len(hurdles([*related, *raced], 16, (2,), ACCURACY, always=False)) == 1
 
     def test_correlation_is_that_of_ranks_of_what_was_trained_to_its_end(self) -> None:
         some = [evaluation({2: i}, (i - 3) ** 3) for i in range(9)]

@@ -1,13 +1,14 @@
-"""Multi-fidelity: which trainings are given up on their way, by what better ones had reached there.
+"""Multi-fidelity: which trainings are given up on their way, by what others had reached there.
 
-A candidate goes on past a rung if it is as good there as the best quarter of the population was at
-the same epoch: they are who it will have to beat.
+Successive halving without waiting (ASHA with stopping: Li et al. 2020,
+https://arxiv.org/abs/1810.05934): a candidate goes on past a rung if it is among the best third of
+those that reached it lately. Lately, since candidates get better: against all of them, hardly any
+would be given up in the end; and against the population, which is selected, nearly all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import quantiles
 
 from scipy.stats import spearmanr
 
@@ -18,9 +19,10 @@ from evonet.metrics import Metric
 _FEWEST = 8
 #: Least rank correlation between a rung and the end for which "auto" sets a hurdle. Untuned.
 _LEAST_CORRELATION = 0.5
-#: Of four equal parts of the members, by their score at a rung, so many are below the hurdle. In
-#: searches of equal time on digits and phoneme, 3 found better networks than 2, 1 and none.
-_PART = 3
+#: One in so many goes on: the usual eta of Hyperband, and what the rungs lie apart.
+_ONE_IN = 3
+#: Candidates that are lately. Untuned.
+_LATELY = 48
 
 
 def rank_correlation(evaluations: Sequence[Evaluation], epoch: int) -> float | None:
@@ -45,8 +47,8 @@ def rank_correlation(evaluations: Sequence[Evaluation], epoch: int) -> float | N
 
 
 def hurdles(
-    population: Sequence[Evaluation],
-    sample: Sequence[Evaluation],
+    evaluations: Sequence[Evaluation],
+    n_unraced: int,
     epochs: Sequence[int],
     metric: Metric,
     always: bool,
@@ -54,22 +56,24 @@ def hurdles(
     """What the next candidates must reach.
 
     Args:
-        population: evaluations of its members.
-        sample: trainings that no hurdle was set for, and so tell what rungs say about the end.
+        evaluations: all so far, in the order in which they were asked for.
+        n_unraced: the first of them, which no hurdle was set for: what they say about the end is
+            not of those alone that went on.
         epochs: the rungs.
         metric: the run's metric.
         always: set hurdles however little the rungs say about the end.
     """
     found = []
     for epoch in epochs:
-        reached = [r.score for e in population for r in e.rungs if r.epoch == epoch]
-        scores = [score for score in reached if score is not None]
+        reached = [r.score for e in evaluations[-_LATELY:] for r in e.rungs if r.epoch == epoch]
+        scores = sorted(score for score in reached if score is not None)
         if len(scores) < _FEWEST:
             continue
         if not always:
-            correlation = rank_correlation(sample, epoch)
+            correlation = rank_correlation(evaluations[:n_unraced], epoch)
             if correlation is None or correlation < _LEAST_CORRELATION:
                 continue
-        part = _PART if metric.maximise else 4 - _PART
-        found.append(Hurdle(epoch, quantiles(scores, n=4)[part - 1], metric.maximise))
+        go_on = len(scores) // _ONE_IN
+        score = scores[-go_on] if metric.maximise else scores[go_on - 1]
+        found.append(Hurdle(epoch, score, metric.maximise))
     return tuple(found)
