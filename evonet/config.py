@@ -95,7 +95,11 @@ class RunConfig(BaseModel):
     )
     population_size: int = _number(16, "Search", "Genomes that live.", ge=4, le=100_000)
     offspring: int = _number(
-        12, "Search", "New genomes in each later generation.", ge=1, le=100_000
+        12,
+        "Search",
+        "New genomes in each later generation; three times as many with --fidelity.",
+        ge=1,
+        le=100_000,
     )
     tournament_size: int = _number(3, "Search", "Genomes that compete to be a parent.", ge=1)
     crossover_rate: float = _number(

@@ -28,6 +28,7 @@ from evonet.champion.winner import (
 )
 from evonet.config import RunConfig
 from evonet.errors import RecordError, TrainingError
+from evonet.evolution.racing import ONE_IN
 from evonet.evolution.search import Candidate, Search
 from evonet.fitness import fitness, rank
 from evonet.genome import Genome, SearchSpace
@@ -232,7 +233,8 @@ def _search(session: Session) -> str | None:
     told = {s.genome.key: s.evaluation for s in record.evaluations() if s.genome.key in seen}
     try:
         while (over := rules.between_generations(search.generation, search.stalled)) is None:
-            candidates = search.ask()
+            hurdles = session.hurdles(search, told)
+            candidates = search.ask(times=ONE_IN if hurdles else 1)
             if not candidates:
                 tried, size = len(search.seen), session.space.size
                 if session.config.max_parameters is not None:
@@ -242,7 +244,6 @@ def _search(session: Session) -> str | None:
                     )
                 return f"the space is exhausted: {tried} of at most {size} genomes are tried"
             session.observer.on_generation_start(search.generation, len(candidates))
-            hurdles = session.hurdles(search, told)
             requests = [session.request(c.genome, hurdles=hurdles) for c in candidates]
             best = search.best_fitness
             known: dict[str, StoredEvaluation] = {}

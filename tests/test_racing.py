@@ -148,7 +148,7 @@ class TestHurdles:
         assert sum(not hurdle.stops(e.rungs[0]) for e in some) == len(scores) // 3
 
     def test_they_follow_the_last_candidates(self) -> None:
-        poor, good = ([evaluation({2: s + i / 999}, s) for i in range(48)] for s in (0.1, 0.8))
+        poor, good = ([evaluation({2: s + i / 999}, s) for i in range(144)] for s in (0.1, 0.8))
         (low,) = hurdles(poor, 16, (2,), ACCURACY, always=True)
         (high,) = hurdles([*poor, *good], 16, (2,), ACCURACY, always=True)
         assert low.score < 0.2 < 0.8 < high.score

@@ -123,6 +123,12 @@ class TestAsk:
         for search in states(start(space, seed), 4):
             assert all(space.admits(candidate.genome) for candidate in search.ask())
 
+    def test_a_generation_that_is_raced_has_more_offspring_and_begins_with_the_same(self) -> None:
+        for search in list(states(start(), 3))[1:]:
+            more = search.ask(times=3)
+            assert len(more) == 21
+            assert keys(more[:7]) == keys(search.ask())
+
     def test_the_first_generation_is_a_population_and_later_ones_are_offspring(self) -> None:
         assert [len(search.ask()) for search in states(start(), 3)] == [10, 7, 7, 7]
 

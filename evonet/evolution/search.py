@@ -126,20 +126,27 @@ class Search:
         volume = self.hypervolume
         return self.best_fitness if volume is None else volume
 
-    def ask(self) -> tuple[Candidate, ...]:
+    def ask(self, times: int = 1) -> tuple[Candidate, ...]:
         """The candidates of the next generation: all different, none asked for before.
 
-        Fewer than wanted come back where the space holds no more; none, where it is exhausted.
+        Args:
+            times: so many times as many offspring, where most of them will be given up early.
+
+        Returns:
+            Fewer than wanted where the space holds no more; none, where it is exhausted.
         """
+        n_wanted = self.settings.offspring * times
+        if not self.population:  # a whole one at first
+            n_wanted = self.settings.population_size
         seen = set(self.seen)
         candidates: list[Candidate] = []
-        first_spare = max(self.settings.population_size, self.settings.offspring)
-        for slot, draw in enumerate(self._draws()):
+        first_spare = max(self.settings.population_size, self.settings.offspring * times)
+        for slot, draw in enumerate(self._draws(n_wanted)):
             # Where offspring are all known, a random genome; its stream is no other slot's.
             instead = random_draw(self, first_spare + slot)
             candidate = self._first_unseen(draw, seen) or self._first_unseen(instead, seen)
             if candidate is None:
-                candidates.extend(self._walk(seen, wanted=self._n_wanted - len(candidates)))
+                candidates.extend(self._walk(seen, wanted=n_wanted - len(candidates)))
                 break
             seen.add(candidate.genome.key)
             candidates.append(candidate)
@@ -181,17 +188,12 @@ class Search:
                 parents = [lived[key] for key in candidate.parents]
                 yield tuple(candidate.operator.split(" + ")), surpasses(value, parents)
 
-    @property
-    def _n_wanted(self) -> int:
-        """Candidates of this generation: a whole population at first, offspring later."""
-        return self.settings.offspring if self.population else self.settings.population_size
-
-    def _draws(self) -> Sequence[Draw]:
+    def _draws(self, n_wanted: int) -> Sequence[Draw]:
         """For each slot of this generation, a function that draws a candidate for it."""
         if self.population:
-            return self.method.later(self, self._n_wanted)
+            return self.method.later(self, n_wanted)
         founders = [given(genome, "founder") for genome in dict.fromkeys(self.founders)]
-        return [*founders, *self.method.first(self, max(self._n_wanted - len(founders), 0))]
+        return [*founders, *self.method.first(self, max(n_wanted - len(founders), 0))]
 
     def _first_unseen(self, draw: Draw, seen: set[str]) -> Candidate | None:
         for _ in range(_ATTEMPTS):
