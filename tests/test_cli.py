@@ -142,7 +142,8 @@ class TestRuns:
         assert "good" in output
 
     def test_save_population_and_start_from_it(self, evonet, tmp_path: Path) -> None:
-        evonet("evolve", "--data", "iris", "--name", "a", "--generations", 1, "--quiet")
+        whole = ("--fidelity", "off")  # what was given up early would be trained again
+        evonet("evolve", "--data", "iris", "--name", "a", "--generations", 1, "--quiet", *whole)
         assert evonet("save-population", "a", "p.json")[0] == 0
         code, output, _ = evonet(
             "evolve", "--data", "iris", "--population", "p.json", "--generations", 0, "--json"
