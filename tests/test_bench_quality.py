@@ -78,7 +78,7 @@ def test_the_table_of_a_data_set_holds_means_intervals_and_failures() -> None:
     records += [record(DATA, B, seed, score) for seed, score in enumerate([0.5, None, 0.75])]
     table = quality_tables.data_table(DATA, [B, A], records)
     low, high = stats.t.interval(0.95, 2, loc=np.mean(scores), scale=stats.sem(scores))
-    (_, _, rival, _, trainings, seconds, _), (_, first, second, *_) = table.rows
+    (_, _, rival, _, trainings, seconds, *_), (_, first, second, *_) = table.rows
     assert first == f"0.6250 ({low:.4f} to {high:.4f})"
     assert (second, rival, trainings, seconds) == ("0.6250", "0.6250", 7, 61)
     assert table.notes == ("a rival, seed 1: no training ended in time",)
@@ -103,8 +103,19 @@ def test_ranks_leave_out_data_sets_that_are_not_finished() -> None:
     finished = [record(DATA, A, 0, 0.6), record(DATA, B, 0, 0.8), record(DATA, BOOSTING, 0, 0.7)]
     unfinished = [record(OTHER, A, 0, 0.9), record(OTHER, B, 0, 0.1)]
     table = quality_tables.rank_table([DATA, OTHER], [A, B, BOOSTING], finished + unfinished)
-    assert table.rows == (("evonet", 2.0, 3.0), ("a rival", 1.0, 1.0), ("boosting", None, 2.0))
+    assert table.rows == (
+        ("evonet", 2.0, 2.0, 3.0),
+        ("a rival", 1.0, 1.0, 1.0),
+        ("boosting", None, None, 2.0),
+    )
     assert "1 data sets" in table.title
+
+
+def test_a_search_that_ran_over_its_limit_is_also_ranked_behind_the_others() -> None:
+    late = replace(record(DATA, B, 0, 0.8), seconds=67.0)
+    records = [record(DATA, A, 0, 0.6), late, record(OTHER, A, 0, 0.6), record(OTHER, B, 0, 0.8)]
+    table = quality_tables.rank_table([DATA, OTHER], [A, B], records)
+    assert table.rows == (("evonet", 2.0, 1.5, 2.0), ("a rival", 1.0, 1.5, 1.0))
 
 
 WANTED = [(seed, data, method) for seed in (0, 1) for data in (DATA, OTHER) for method in (A, B)]

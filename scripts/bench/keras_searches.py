@@ -1,7 +1,7 @@
 """Jobs of the quality benchmark that train with Keras: Keras Tuner, and Optuna around ``fit``.
 
 Both search evonet's own default space, since they build the networks of genomes. Keras runs
-without its compiler and several steps in one call, which is faster here than its defaults.
+without its compiler and several steps in one call, as in evonet's own Keras engine.
 """
 
 from __future__ import annotations
