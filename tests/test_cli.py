@@ -77,7 +77,7 @@ class TestRuns:
         code, output, errors = evonet("evolve", "--data", "iris", "--generations", 1, "--json")
         assert (code, errors) == (0, "")
         result = json.loads(output)
-        assert result["trainings"] == 16 + 12
+        assert result["trainings"] == 16 + 3 * 12  # raced
         assert {"run", "winner", "search_score", "validation_score", "test_score"} <= set(result)
         assert {"baselines", "seconds"} <= set(result)
         assert Path(result["run"]).is_dir()
@@ -123,14 +123,14 @@ class TestRuns:
             "mine",
             "done",
             1,
-            28,
+            52,
         )
         assert "mine" in evonet("list")[1]
         code, output, _ = evonet("show", "mine")
         assert code == 0
-        for word in ("iris", "accuracy", "validation", "test", "Winner", "done", "28 networks"):
+        for word in ("iris", "accuracy", "validation", "test", "Winner", "done", "52 networks"):
             assert word in output
-        assert json.loads(evonet("show", "mine", "--json")[1])["trainings"] == 28
+        assert json.loads(evonet("show", "mine", "--json")[1])["trainings"] == 52
 
     def test_list_shows_a_damaged_run_and_goes_on(self, evonet, tmp_path: Path) -> None:
         evonet("evolve", "--data", "iris", "--name", "good", "--generations", 0, "--quiet")
