@@ -150,7 +150,7 @@ class RunConfig(BaseModel):
         "fused trains many at the same time; keras one after the other.",
     )
     workers: int | None = _number(
-        None, "Training", "Processes that train; as many as there are cores if left out.", ge=1
+        None, "Training", "Processes, or GPUs, that train; as many as there are if left out.", ge=1
     )
     device: Literal["auto", "cpu", "gpu"] = _setting(
         "auto", "Training", "What to train on; auto is a GPU where there is one."

@@ -14,8 +14,9 @@ from typing import Any, Literal
 from evonet.genome import Genome
 
 Status = Literal["ok", "diverged", "out_of_memory", "failed"]
-#: A rung is reached after a share 1 / 3^i of the epochs: the usual eta of Hyperband.
-_RUNG_SHARES = (9, 3)
+#: One in so many trainings goes on past a rung, and rungs lie so many times apart: the usual eta of
+#: Hyperband (Li et al. 2018, https://arxiv.org/abs/1603.06560).
+ETA = 3
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Budget:
             >>> Budget(20, 5).rungs, Budget(3, 5).rungs
             ((2, 6), (1,))
         """
-        return tuple(n for n in (self.epochs // share for share in _RUNG_SHARES) if n > 0)
+        return tuple(n for n in (self.epochs // share for share in (ETA**2, ETA)) if n > 0)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Evaluation:
         rungs: its scores on the way.
         dropped: whether it was given up at the last of them; the score is that of the rung.
         folds: the score on each fold, where there are several; ``score`` is their mean. Curves and
-            rungs are those of the first fold, and the others are not trained where it is dropped.
+            rungs are those of the first fold. Empty where it is dropped there.
         inference_ms: milliseconds the network takes to predict some rows, see
             ``training/latency.py``; None where it was not measured.
     """
@@ -187,7 +188,7 @@ def as_asked(evaluation: Evaluation, hurdles: tuple[Hurdle, ...]) -> Evaluation 
                 validation_loss=curve,
                 rungs=evaluation.rungs[: i + 1],
                 dropped=True,
-                folds=() if rung.score is None or not evaluation.folds else (rung.score,),
+                folds=(),
             )
     return None if evaluation.dropped else evaluation
 

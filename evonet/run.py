@@ -28,7 +28,7 @@ from evonet.champion.winner import (
 )
 from evonet.config import RunConfig
 from evonet.errors import RecordError, TrainingError
-from evonet.evolution.racing import ONE_IN
+from evonet.evaluation import ETA
 from evonet.evolution.search import Candidate, Search
 from evonet.fitness import fitness, rank
 from evonet.genome import Genome, SearchSpace
@@ -234,7 +234,8 @@ def _search(session: Session) -> str | None:
     try:
         while (over := rules.between_generations(search.generation, search.stalled)) is None:
             hurdles = session.hurdles(search, told)
-            candidates = search.ask(times=ONE_IN if hurdles else 1)
+            # It waits for the few that go on to the end: so it begins with the more.
+            candidates = search.ask(times=ETA if hurdles else 1)
             if not candidates:
                 tried, size = len(search.seen), session.space.size
                 if session.config.max_parameters is not None:

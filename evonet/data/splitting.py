@@ -54,13 +54,8 @@ def split_rows(
     train, validation = _draw(rng, rest, classes, n_validation)
     parts = {"training": train, "validation": validation, "test": test}
     for name, rows in parts.items():
-        n_distinct = len(rows) if task == "regression" else labels.iloc[rows].nunique()
-        if n_distinct < 2:
-            raise DataError(
-                f"The {name} part has {len(rows)} of {n} rows"
-                f"{'' if task == 'regression' else f' and {n_distinct} of the classes'}; expected "
-                "at least 2. Give more data, or change --test-fraction and --validation-fraction."
-            )
+        remedy = "change --test-fraction and --validation-fraction"
+        _refuse_small(f"The {name} part", labels.iloc[rows], n, task, remedy)
     return Split(train, validation, test)
 
 
@@ -91,14 +86,20 @@ def fold_splits(
     splits = tuple(Split(np.setdiff1d(rows, fold), fold, np.zeros(0, rows.dtype)) for fold in folds)
     for fold in splits:
         for part in (fold.train, fold.validation):
-            n_distinct = len(part) if task == "regression" else labels.iloc[part].nunique()
-            if n_distinct < 2:
-                raise DataError(
-                    f"A part of a fold has {len(part)} of {len(rows)} rows"
-                    f"{'' if task == 'regression' else f' and {n_distinct} of the classes'}; "
-                    "expected at least 2. Give more data, or pass a smaller --folds."
-                )
+            own = labels.iloc[part]
+            _refuse_small("A part of a fold", own, len(rows), task, "pass a smaller --folds")
     return splits
+
+
+def _refuse_small(name: str, labels: pd.Series, n: int, task: Task, remedy: str) -> None:
+    """Raise where the labels of a part are too few, or of one class; it is one of ``n`` rows."""
+    n_distinct = len(labels) if task == "regression" else labels.nunique()
+    if n_distinct < 2:
+        raise DataError(
+            f"{name} has {len(labels)} of {n} rows"
+            f"{'' if task == 'regression' else f' and {n_distinct} of the classes'}; expected "
+            f"at least 2. Give more data, or {remedy}."
+        )
 
 
 def _draw(

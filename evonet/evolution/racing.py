@@ -12,16 +12,13 @@ from collections.abc import Sequence
 
 from scipy.stats import spearmanr
 
-from evonet.evaluation import Evaluation, Hurdle
+from evonet.evaluation import ETA, Evaluation, Hurdle
 from evonet.metrics import Metric
 
 #: Least number of trainings that a hurdle or a correlation is taken from. Untuned.
 _FEWEST = 8
 #: Least rank correlation between a rung and the end for which "auto" sets a hurdle. Untuned.
 _LEAST_CORRELATION = 0.5
-#: One in so many goes on: the usual eta of Hyperband, and what the rungs lie apart. A generation
-#: that is raced has so many times as many candidates: it waits for the few that go on to the end.
-ONE_IN = 3
 #: Candidates that are lately. Untuned.
 _LATELY = 144
 
@@ -74,7 +71,7 @@ def hurdles(
             correlation = rank_correlation(evaluations[:n_unraced], epoch)
             if correlation is None or correlation < _LEAST_CORRELATION:
                 continue
-        go_on = len(scores) // ONE_IN
+        go_on = len(scores) // ETA
         score = scores[-go_on] if metric.maximise else scores[go_on - 1]
         found.append(Hurdle(epoch, score, metric.maximise))
     return tuple(found)

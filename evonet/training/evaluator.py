@@ -229,6 +229,7 @@ def evaluation_of(
     last, curves = outcomes[-1], outcomes[0].fitted
     scores = tuple(outcome.score for outcome in outcomes if outcome.score is not None)
     ok = last.status == "ok"
+    dropped = curves is not None and curves.dropped
     return Evaluation(
         genome_key=request.genome.key,
         seed=request.seed,
@@ -241,8 +242,8 @@ def evaluation_of(
         parameters=dataset.parameter_count(request.genome),
         seconds=seconds,
         rungs=curves.rungs if curves else (),
-        dropped=curves.dropped if curves else False,
-        folds=scores if dataset.folds else (),
+        dropped=dropped,
+        folds=scores if dataset.folds and not dropped else (),
     )
 
 
