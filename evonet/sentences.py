@@ -1,0 +1,208 @@
+"""A run in sentences: its data, its goal, its winner, and what the scores are worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from evonet.champion.noise import Noise
+from evonet.champion.winner import Winner
+from evonet.metrics import Metric
+from evonet.progress import RunResult
+from evonet.report.words import number
+from evonet.store.record import RunRecord
+
+
+def score_text(score: float | None) -> str:
+    """A score with the digits that matter, or a dash where there is none.
+
+    Example:
+        >>> score_text(0.98153), score_text(26123.4), score_text(None)
+        ('0.9815', '26,123', '-')
+    """
+    return "-" if score is None or not math.isfinite(score) else number(score)
+
+
+def time_text(seconds: float) -> str:
+    """A duration as minutes and seconds, or hours and minutes.
+
+    Example:
+        >>> time_text(75), time_text(7300)
+        ('1:15', '2 h 01')
+    """
+    if seconds >= 3600:
+        return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60:02d}"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def plain(text: object) -> str:
+    """Text from data or files with nothing in it that a terminal would obey."""
+    return "".join(c if c.isprintable() else "�" for c in str(text))
+
+
+def shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def data_lines(data: dict[str, Any]) -> list[str]:
+    """What was understood of the data, from the record's fact of that name."""
+    train, validation, test = data["rows"]
+    target = data["target"]
+    classes = f", {len(target['classes'])} classes" if target["classes"] else ""
+    return [
+        f"Data      {data['name']}: {train} training, {validation} validation, {test} test rows; "
+        f"{data['n_inputs']} inputs; {target['task']}{classes}",
+        *(f"          {note}" for note in data["notes"]),
+    ]
+
+
+def goal_line(metric: Metric, objectives: Sequence[str]) -> str:
+    """What the run improves."""
+    words = f"Goal      {metric.name}, {'higher' if metric.maximise else 'lower'} is better"
+    also = ", ".join(objectives[1:])
+    return f"{words}; of {also} less is better" if also else words
+
+
+def front_lines(record: RunRecord) -> list[tuple[str, str]]:
+    """The Pareto front and its hypervolume; (line, style) pairs."""
+    from evonet.report.tables import front_table
+
+    volumes = [g.hypervolume for g in record.generations() if g.hypervolume is not None]
+    if not volumes:
+        return []
+    front = front_table(record)
+    names = list(front.columns.drop(["genome", "network"]))
+    return [
+        (f"Front     {''.join(f'{name:>14}' for name in names)}   network", "bold"),
+        *(
+            (
+                "          "
+                + "".join(f"{score_text(float(row[name])):>14}" for name in names)
+                + f"   {shortened(row['network'], 80)}",
+                "",
+            )
+            for row in front.to_dict("records")
+        ),
+        (
+            f"          Hypervolume from {score_text(volumes[0])} in generation 0 to "
+            f"{score_text(volumes[-1])} in generation {len(volumes) - 1}",
+            "",
+        ),
+    ]
+
+
+def result_lines(result: RunResult) -> list[tuple[str, str]]:
+    """The winner next to the baselines, and what that means; (line, style) pairs."""
+    winner, name = result.winner, result.metric.name
+    if winner is None:  # the test part has no say before the end
+        scores = [
+            f"          {b.name:<24}{score_text(b.validation_score):>12}" for b in result.baselines
+        ]
+        return [(f"          {name:<24}{'validation':>12}", "bold"), *((s, "") for s in scores)]
+    table: list[tuple[str, float | None, float | None]]
+    table = [("winner", winner.validation_score, winner.test_score)]
+    table += [(b.name, b.validation_score, b.test_score) for b in result.baselines]
+    lines = [
+        (f"Winner    {winner.genome}", "bold"),
+        (f"          {winner.parameters:,} parameters, best epoch {winner.best_epoch}", ""),
+        ("", ""),
+        (f"          {name:<24}{'validation':>12}{'test':>12}", "bold"),
+        *(
+            (f"          {row:<24}{score_text(validation):>12}{score_text(test):>12}", "")
+            for row, validation, test in table
+        ),
+        ("", ""),
+        *_verdict(winner, result),
+        ("", ""),
+    ]
+    searched = winner.search_score is not None
+    files = "model.keras, best_genome.json, config.toml" + (", history.csv" if searched else "")
+    if (result.folder / "pareto_front.json").is_file():
+        files += ", pareto_front.json, pareto_front.csv"
+    lines += [
+        (f"Files     {result.folder}: {files}", ""),
+        (f"Next      evonet predict {result.folder} FILE    predict new rows", ""),
+        (f"          evonet plot {result.folder}    draw its pictures", ""),
+    ]
+    if searched:
+        lines.append((f"          evonet resume {result.folder} --generations N    search on", ""))
+    return lines
+
+
+def _verdict(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
+    """What the scores are worth, said honestly."""
+    lines = []
+    if winner.search_score is not None:
+        lines.append(_optimism(winner, result.metric))
+    if result.noise is not None:
+        lines.append(_lead(result.noise))
+    if result.n_winners == 1:
+        lines.append("The test part took part in no choice: its score is the one to report.")
+    else:
+        lines.append(
+            f"The test part has now scored {result.n_winners} winners of this run: the more often "
+            "it is looked at, the more it flatters."
+        )
+    said = [(line, "") for line in lines]
+    if winner.test_score is None:
+        line = "The winner has no test score: a test row holds numbers far beyond training's."
+        return [*said, (line, "yellow")]
+    rivals = [(b.name, b.test_score) for b in result.baselines if b.test_score is not None]
+    worse = [
+        f"{name} by {score_text(abs(winner.test_score - score))}"
+        for name, score in rivals
+        if result.metric.better(winner.test_score, score)
+    ]
+    as_good = [
+        f"{name} (by {score_text(abs(winner.test_score - score))})"
+        for name, score in rivals
+        if not result.metric.better(winner.test_score, score)
+    ]
+    if worse:
+        said.append((f"On the test part the winner beats: {', '.join(worse)}.", "green"))
+    if as_good:
+        advice = "Search longer, or use that." if winner.search_score is not None else "Use that."
+        said.append(
+            (f"On the test part the winner does NOT beat: {', '.join(as_good)}. {advice}", "yellow")
+        )
+    return [*said, *_noise(result)]
+
+
+def _optimism(winner: Winner, metric: Metric) -> str:
+    """How far the score of the search flatters, as trainings on fresh seeds tell."""
+    searched, again = winner.search_score, winner.revalidated_score
+    said = f"In the search the winner scored {score_text(searched)} on the validation part"
+    if again is None or searched is None:
+        return f"{said}: one of the best of many, and so flattering."
+    half_width = winner.revalidated_half_width
+    interval = "" if half_width is None else f" ± {score_text(half_width)} (95 %)"
+    gap = metric.sign * (searched - again)
+    verdict = f"the search flattered it by {score_text(gap)}" if gap > 0 else "no flattery in that"
+    n = len(winner.repeats)
+    return f"{said}, and {score_text(again)}{interval} on {n} fresh seeds: {verdict}."
+
+
+def _lead(noise: Noise) -> str:
+    """What the noise of a score makes of the winner's lead."""
+    said = f"Another seed moves a score by {score_text(noise.deviation)} (standard deviation)"
+    if noise.lead is None:
+        return f"{said}."
+    if noise.lead <= 0:
+        return f"{said}: another finalist is as good."
+    rival = f"the winner leads the next finalist by {score_text(noise.lead)}"
+    if noise.lead < noise.by_chance:
+        return f"{said}: {rival}, which may be chance (up to {score_text(noise.by_chance)}, 95 %)."
+    return f"{said}: {rival}, more than chance does ({score_text(noise.by_chance)}, 95 %)."
+
+
+def _noise(result: RunResult) -> list[tuple[str, str]]:
+    """How far chance moves an accuracy."""
+    half_width = result.test_half_width
+    if half_width is None:
+        return []
+    line = (
+        f"With {result.n_test} test rows the winner's accuracy is uncertain by {half_width:.3f} "
+        "either way (95 %): smaller differences may be chance."
+    )
+    return [(line, "")]
