@@ -28,6 +28,7 @@ _SOURCES = (
     "native.py",
     "products.py",
     "tables.py",
+    "tiles.py",
     "../genome/genes.py",
 )
 #: Seconds after which loops that no process has loaded are removed: 30 days. Untuned.
