@@ -45,6 +45,12 @@ def summing(function: Callable[..., Any]) -> Any:
     return _compiled(function, {"contract", "reassoc", "nsz", "arcp"})
 
 
+def called(function: Callable[..., Any]) -> Any:
+    """The same as ``compiled``, but called where it is used instead of copied there: for large
+    functions that nothing is gained from copying, since compiling takes seconds."""
+    return _compiled(function, {"contract"}, copied=False)
+
+
 @contextmanager
 def telling(tell: Callable[[], None]) -> Iterator[None]:
     """Call ``tell`` once if anything is compiled meanwhile; what is read from the folder is not."""
@@ -64,7 +70,7 @@ def telling(tell: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-def _compiled(function: Callable[..., Any], fastmath: set[str]) -> Any:
+def _compiled(function: Callable[..., Any], fastmath: set[str], copied: bool = True) -> Any:
     folder = _folder()
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = folder or before  # for this function; read while it is decorated
@@ -74,7 +80,8 @@ def _compiled(function: Callable[..., Any], fastmath: set[str]) -> Any:
             nogil=True,
             error_model="numpy",
             fastmath=fastmath,
-            forceinline=True,  # else what is kept rounds otherwise than what was just compiled
+            # Left to LLVM, what is kept rounds otherwise than what was just compiled.
+            forceinline=copied,
         )(function)
     finally:
         numba.config.CACHE_DIR = before

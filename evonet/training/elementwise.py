@@ -182,20 +182,27 @@ def random_key(seed: int) -> int:
 
 
 @compiled
+def bits(key: int, counter: int) -> int:
+    """24 random bits that depend on key and counter alone."""
+    return U(scrambled(U(U(U(counter) * U(0x9E3779B9)) + U(key))) >> U(8))
+
+
+@compiled
 def uniform(key: int, counter: int) -> float:
     """A number from 0 up to 1 that depends on key and counter alone."""
-    return F(np.int32(scrambled(U(U(counter) * U(0x9E3779B9)) + U(key)) >> U(8))) * F(2.0**-24)
+    return F(np.int32(bits(key, counter))) * F(2.0**-24)
 
 
 @compiled
 def drop(a: np.ndarray, slope: np.ndarray, rate: float, key: int, layer: int) -> None:
-    """Dropout of a layer's outputs and of their slopes."""
+    """Dropout of a layer's outputs and of their slopes: where ``uniform`` is at least the rate."""
     kept = _ONE / (_ONE - rate)
-    layer_key = U(key) + U(U(layer) * U(0x85EBCA77))
+    layer_key = U(U(key) + U(U(layer) * U(0x85EBCA77)))
+    least = U(math.ceil(rate * F(2.0**24)))  # of its bits: as exact, without a conversion each
     for r in range(a.shape[0]):
-        first = r * a.shape[1]
+        first = U(r * a.shape[1])
         for j in range(a.shape[1]):
-            factor = kept if uniform(layer_key, first + j) >= rate else _ZERO
+            factor = kept if bits(layer_key, U(first + U(j))) >= least else _ZERO
             a[r, j] *= factor
             slope[r, j] *= factor
 

@@ -260,8 +260,8 @@ class Costs(NamedTuple):
 
 
 #: Seconds of one core for each unit of ``Costs``, by scripts/profile_training.py on an AMD EPYC
-#: whose core multiplies at 105 GFLOP/s.
-SECONDS = Costs(2.3e-11, 1.4e-10, 2.1e-9, 3.6e-6)
+#: (Zen 3) whose core multiplies at 75 GFLOP/s.
+SECONDS = Costs(2.7e-11, 4.9e-10, 3.4e-9, 4.3e-6)
 #: Seconds of a training besides its epochs: weights to draw, a score to compute.
 _PER_TRAINING = 3e-3
 

@@ -21,7 +21,7 @@ from numba.core.cgutils import unpack_tuple
 from numba.extending import get_cython_function_address, intrinsic
 
 from evonet.errors import TrainingError
-from evonet.training.compiling import compiled
+from evonet.training.compiling import called, compiled
 from evonet.training.tiles import (
     COLUMNS,
     LANES,
@@ -118,7 +118,7 @@ def product_bt(blas: Blas, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> None:
         _in_tiles(blas, _address(a), _stride(a), 1, b, True, c, k, False)
 
 
-@compiled
+@called
 def _in_tiles(
     blas: Blas,
     a: int,
