@@ -47,7 +47,7 @@ def summing(function: Callable[..., Any]) -> Any:
 
 def called(function: Callable[..., Any]) -> Any:
     """The same as ``compiled``, but called where it is used instead of copied there: for large
-    functions that nothing is gained from copying, since compiling takes seconds."""
+    functions, which take seconds to compile, whose arithmetic does not mix with their callers'."""
     return _compiled(function, {"contract"}, copied=False)
 
 
@@ -80,7 +80,7 @@ def _compiled(function: Callable[..., Any], fastmath: set[str], copied: bool = T
             nogil=True,
             error_model="numpy",
             fastmath=fastmath,
-            # Left to LLVM, what is kept rounds otherwise than what was just compiled.
+            # Where LLVM may choose, arithmetic that is copied rounds otherwise when it was kept.
             forceinline=copied,
         )(function)
     finally:

@@ -1,4 +1,4 @@
-"""Matrix products for compiled loops, on parts of arrays, without copies.
+"""Matrix products for compiled loops, on parts of arrays.
 
 ``numpy.dot`` in Numba takes whole contiguous arrays only, and BLAS rearranges both factors first,
 which batches of 16 or 32 rows do not repay. Here the second factor is rearranged strip by strip,
@@ -33,7 +33,7 @@ from evonet.training.tiles import (
 )
 
 #: Least n * m * k of a product that goes to BLAS; below, it is no faster on one thread. Measured.
-LARGE = 1 << 24
+_LARGE = 1 << 24
 #: Terms that are added at a time: such a strip stays in the first cache.
 _TERMS = 256
 _BYTES = 4
@@ -58,7 +58,7 @@ class Blas(NamedTuple):
     arguments: np.ndarray
     strip: np.ndarray
     tile: np.ndarray
-    large: int = LARGE
+    large: int = _LARGE
 
 
 @cache
