@@ -2,7 +2,7 @@
 
 Numba compiles the functions below once for a machine; the network is data: tables (tables.py)
 say how wide each layer is and what it does, and every array of a training lies in one flat buffer.
-Nothing is padded and nothing is compiled for a new genome. Products are cut into tiles (products.py);
+Nothing is padded and nothing is compiled for a new genome. Products go by tiles (products.py);
 everything else is a few loops that the compiler turns into vector instructions (elementwise.py,
 losses.py). The forward pass keeps the slope of every unit, dropout included, so that the backward
 pass is one multiplication however the unit was activated.
