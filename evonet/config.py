@@ -79,8 +79,11 @@ class RunConfig(BaseModel):
     loss: Literal["auto", "mse", "huber", "mae"] = _setting(
         "auto", "Goal", "Loss to train on; auto is cross-entropy, or mse for regression."
     )
-    class_weight: Literal["none", "balanced"] = _setting(
-        "none", "Goal", "balanced: rare classes weigh as much as common ones."
+    class_weight: Literal["auto", "none", "balanced"] = _setting(
+        "auto",
+        "Goal",
+        "balanced: rare classes weigh as much as common ones; auto is balanced where the metric "
+        "is balanced_accuracy.",
     )
 
     objective: tuple[ObjectiveName, ...] = _setting(
@@ -120,22 +123,36 @@ class RunConfig(BaseModel):
 
     generations: int = _number(30, "Stop", "Generations after the first.", ge=0)
     max_trainings: int | None = _number(None, "Stop", "Most networks to train.", ge=1)
-    max_minutes: float | None = _number(None, "Stop", "Minutes the search may take.", gt=0)
+    max_minutes: float | None = _number(
+        None, "Stop", "Minutes the run may take, the winner's fit included.", gt=0
+    )
     patience: int | None = _number(
         None, "Stop", "Generations without a better network before stopping.", ge=1
     )
     target_score: float | None = _number(None, "Stop", "Validation score that is good enough.")
 
     finalists: int = _number(
-        5, "Winner", "Best networks that are trained again on fresh seeds, at most.", ge=1, le=1000
+        5, "Winner", "Best networks that are trained again, at most.", ge=1, le=1000
     )
     repeats: int = _number(
-        3, "Winner", "Trainings of each finalist; their mean chooses. 0 trusts the search.", ge=0
+        4,
+        "Winner",
+        "Trainings of each finalist, on fresh seeds and where rows are few on other splits; "
+        "their mean chooses. 0 trusts the search.",
+        ge=0,
     )
 
-    epochs: int = _number(20, "Training", "Most epochs for a candidate.", ge=1)
-    patience_epochs: int = _number(
-        5, "Training", "Epochs without a lower validation loss before stopping.", ge=1
+    epochs: int | None = _number(
+        None,
+        "Training",
+        "Most epochs for a candidate; 20, up to 100 for few rows, if left out.",
+        ge=1,
+    )
+    patience_epochs: int | None = _number(
+        None,
+        "Training",
+        "Epochs without a lower validation loss before stopping; a quarter of them if left out.",
+        ge=1,
     )
     fidelity: Literal["auto", "on", "off"] = _setting(
         "auto",
@@ -143,7 +160,9 @@ class RunConfig(BaseModel):
         "on gives candidates up after a ninth and a third of their epochs unless they are among "
         "the best third there; auto only where scores there foretell the end.",
     )
-    final_epochs: int = _number(100, "Training", "Most epochs for the winner.", ge=1)
+    final_epochs: int | None = _number(
+        None, "Training", "Most epochs for the winner; five times as many if left out.", ge=1
+    )
     engine: Literal["fused", "keras"] = _setting(
         "fused",
         "Training",

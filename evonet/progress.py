@@ -149,8 +149,8 @@ class Observer:
     def on_search_end(self, reason: str) -> None:
         """The search is over; the winner is about to be fitted."""
 
-    def on_revalidation_start(self, n_finalists: int, n_repeats: int) -> None:
-        """The best networks are about to be trained again on fresh seeds."""
+    def on_revalidation_start(self, n_finalists: int, n_repeats: int, on_splits: bool) -> None:
+        """The best networks are about to be trained again, on other splits or on fresh seeds."""
 
     def on_end(self, result: RunResult) -> None:
         """Everything is written."""
@@ -162,8 +162,8 @@ def read_result(record: RunRecord) -> RunResult:
     winner = Winner.from_dict(winners[-1]["winner"]) if winners else None
     again: dict[str, list[float]] = {}
     for stored in record.repeats():
-        own = again.setdefault(stored.genome.key, [])
-        own += [] if stored.evaluation.score is None else [stored.evaluation.score]
+        own, scores = again.setdefault(stored.genome.key, []), stored.evaluation.folds
+        own += scores or ([] if stored.evaluation.score is None else [stored.evaluation.score])
     return RunResult(
         record.folder,
         record.fact("stopped"),
@@ -174,26 +174,30 @@ def read_result(record: RunRecord) -> RunResult:
         len(winners),
         record.count_trainings(),
         record.search_seconds(),
-        Noise.of(again, winner.genome.key, metric.sign) if winner else None,
+        Noise.of(again, winner.genome.key, metric.sign, winner.on_splits) if winner else None,
     )
 
 
 class Clock:
-    """Seconds of search, those of earlier sessions included."""
+    """Seconds of a run: of this session, and of the search in earlier ones."""
 
     def __init__(self, record: RunRecord) -> None:
         self._before = record.search_seconds()
         self._carried = self._before - sum(g.seconds for g in record.generations())
-        self._started = time.monotonic()
+        self._began = self._lap_began = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Seconds of search up to now."""
-        return self._before + time.monotonic() - self._started
+        """Seconds of the run up to now."""
+        return self._before + time.monotonic() - self._began
+
+    def start_search(self) -> None:
+        """A generation starts; what this session did before belongs to none."""
+        self._lap_began = time.monotonic()
 
     def lap(self) -> float:
         """Seconds of the generation that ends now; the next one starts."""
         now = time.monotonic()
-        lap = self._carried + now - self._started
-        self._before, self._carried, self._started = self.seconds, 0.0, now
+        lap = self._carried + now - self._lap_began
+        self._carried, self._lap_began = 0.0, now
         return lap

@@ -179,13 +179,14 @@ def _optimism(winner: Winner, metric: Metric) -> str:
     interval = "" if half_width is None else f" ± {score_text(half_width)} (95 %)"
     gap = metric.sign * (searched - again)
     verdict = f"the search flattered it by {score_text(gap)}" if gap > 0 else "no flattery in that"
-    n = len(winner.repeats)
-    return f"{said}, and {score_text(again)}{interval} on {n} fresh seeds: {verdict}."
+    on = f"{len(winner.repeats)} {'other splits' if winner.on_splits else 'fresh seeds'}"
+    return f"{said}, and {score_text(again)}{interval} on {on}: {verdict}."
 
 
 def _lead(noise: Noise) -> str:
     """What the noise of a score makes of the winner's lead."""
-    said = f"Another seed moves a score by {score_text(noise.deviation)} (standard deviation)"
+    what = "Another split" if noise.of_splits else "Another seed"
+    said = f"{what} moves a score by {score_text(noise.deviation)} (standard deviation)"
     if noise.lead is None:
         return f"{said}."
     if noise.lead <= 0:

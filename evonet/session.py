@@ -31,10 +31,20 @@ from evonet.toml import write_toml
 from evonet.training.engine import FusedEvaluator, check_device
 from evonet.training.evaluator import CachedEvaluator, KerasEvaluator
 from evonet.training.keras_model import VERSION, choose_loss
-from evonet.training.plan import Plan
+from evonet.training.plan import Plan, available_cores
 
 #: The final fit waits this many times longer for a lower loss than the search does. Untuned.
 _FINAL_PATIENCE = 3
+#: The final fit has so many times the epochs of the search. Untuned.
+_FINAL_EPOCHS = 5
+#: The search waits for a lower loss as long as this share of its epochs.
+_PATIENCE = 4
+#: A validation part of fewer rows is not what finalists are chosen on. Untuned.
+_FEW_ROWS = 5_000
+#: Epochs for a candidate where there are many rows, and where there are few.
+_EPOCHS = 20, 100
+#: Between these two, a candidate sees so many rows in all its epochs.
+_ROWS_SEEN = 50_000
 
 
 @dataclass(frozen=True)
@@ -186,12 +196,14 @@ class Session:
     @property
     def search_budget(self) -> Budget:
         """How long a candidate may train."""
-        return Budget(self.config.epochs, self.config.patience_epochs)
+        return search_budget(self.config, len(self.dataset.train))
 
     @property
     def final_budget(self) -> Budget:
         """How long the winner, and the default network it is held against, may train."""
-        return Budget(self.config.final_epochs, _FINAL_PATIENCE * self.config.patience_epochs)
+        search = self.search_budget
+        epochs = self.config.final_epochs or _FINAL_EPOCHS * search.epochs
+        return Budget(epochs, _FINAL_PATIENCE * search.patience_epochs)
 
     @property
     def stop_rules(self) -> StopRules:
@@ -203,10 +215,10 @@ class Session:
             config.generations, config.max_trainings, config.max_minutes, config.patience, target
         )
 
-    @cached_property
-    def protocol(self) -> str:
-        """The key of everything besides genome and seed that a score depends on."""
-        return protocol_key(**_protocol(self.config, self.dataset))
+    @property
+    def workers(self) -> int:
+        """How many candidates train at the same time on a CPU."""
+        return 1 if self.config.engine == "keras" else self.config.workers or available_cores()
 
     def request(self, genome: Genome, repeat: int = 0, hurdles: tuple[Hurdle, ...] = ()) -> Request:
         """The training the search asks for, or another one of the same genome."""
@@ -231,16 +243,38 @@ class Session:
             always=self.config.fidelity == "on",
         )
 
-    def evaluator(self, cache: ScoreCache) -> CachedEvaluator:
-        """The engine that trains candidates, behind the record and the score cache."""
-        common = self.dataset, self.metric, self.loss, self.search_budget
+    @cached_property
+    def other_splits(self) -> Dataset | None:
+        """The data with as many folds as a finalist is trained again; None for the one split.
+
+        Where rows are few, those of the validation part have been looked at too often after a
+        search: a finalist is scored on all rows that are not for the test.
+        """
+        few = len(self.dataset.validation) < _FEW_ROWS
+        if self.config.folds is not None or self.config.repeats < 2 or not few:
+            return None
+        try:
+            return load_dataset(self.config.changed(folds=self.config.repeats))
+        except (ConfigError, DataError):  # too few rows for so many folds
+            return None
+
+    def evaluator(self, cache: ScoreCache, dataset: Dataset | None = None) -> CachedEvaluator:
+        """The engine that trains, behind the record and the score cache.
+
+        Args:
+            cache: of the results folder.
+            dataset: what to train on; the data of the search if left out.
+        """
+        dataset = dataset or self.dataset
+        protocol = protocol_key(**_protocol(self.config, dataset))
+        common = dataset, self.metric, self.loss, self.search_budget
         config = self.config
         measure = None
         if "inference_ms" in config.objective:
             from evonet.training.latency import inference_ms  # loads Numba
 
             measure = partial(inference_ms, dataset=self.dataset)
-        behind = self.record, cache, self.protocol, measure
+        behind = self.record, cache, protocol, measure
         if config.engine == "keras":
             return CachedEvaluator(KerasEvaluator(*common), *behind)
         how = config.workers, config.device, config.precision
@@ -315,10 +349,28 @@ def plan_trainings(
     if not genomes:
         search = _new_search(config, dataset, *_adopted(config, dataset, space, founders))
         genomes = [candidate.genome for candidate in search.ask()]
-    budget = Budget(config.epochs, config.patience_epochs)
+    budget = search_budget(config, len(dataset.train))
     how = config.workers, config.device, config.precision
     engine = FusedEvaluator(dataset, metric, loss, budget, *how)
     return engine.plan([Request(g, training_seed(config.seed, g.key)) for g in genomes])
+
+
+def search_budget(config: RunConfig, n_train: int) -> Budget:
+    """How long a candidate may train, where the config leaves it open.
+
+    An epoch of few rows is few steps, so that there are more of them.
+
+    Args:
+        config: the run's settings.
+        n_train: rows of the training part.
+
+    Example:
+        >>> [search_budget(RunConfig(), n).epochs for n in (100, 1_000, 40_000)]
+        [100, 50, 20]
+    """
+    fewest, most = _EPOCHS
+    epochs = config.epochs or min(most, max(fewest, round(_ROWS_SEEN / n_train)))
+    return Budget(epochs, config.patience_epochs or max(1, epochs // _PATIENCE))
 
 
 def _adopted(
@@ -357,12 +409,13 @@ def _new_search(
 
 def _protocol(config: RunConfig, dataset: Dataset) -> dict[str, object]:
     """Everything besides genome and seed that a score depends on, as plain values."""
+    budget = search_budget(config, len(dataset.train))
     return {
         "data": dataset.fingerprint,
         "prepared": dataset.protocol,
         "metric": choose_metric(config.metric, dataset.target).name,
         "loss": choose_loss(config.loss, dataset.target),
-        "budget": [config.epochs, config.patience_epochs],
+        "budget": [budget.epochs, budget.patience_epochs],
         "engine": config.engine,
         "precision": config.precision,
         "training": VERSION,

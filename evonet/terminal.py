@@ -120,9 +120,10 @@ class TerminalObserver(Observer):
         self.say(f"Search ended: {reason}.")
         self._show_bar("fitting the winner", None)
 
-    def on_revalidation_start(self, n_finalists: int, n_repeats: int) -> None:
-        again = f"training the best {n_finalists} again, on {n_repeats} fresh seeds each"
-        self._show_bar(again, n_finalists * n_repeats)
+    def on_revalidation_start(self, n_finalists: int, n_repeats: int, on_splits: bool) -> None:
+        on = "other splits of the rows" if on_splits else "fresh seeds"
+        again = f"training the best {n_finalists} again, on {n_repeats} {on} each"
+        self._show_bar(again, n_finalists if on_splits else n_finalists * n_repeats)
 
     def on_end(self, result: RunResult) -> None:
         self._progress.stop()
@@ -238,7 +239,7 @@ def show_comparison(rows: list[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("run")
     table.add_column("method")
-    for column in ("seed", "trainings", "time", "search", "fresh seeds", "test", "parameters"):
+    for column in ("seed", "trainings", "time", "search", "again", "test", "parameters"):
         table.add_column(column, justify="right")
 
     def interval(score: float | None, half_width: float | None) -> str:
@@ -253,7 +254,12 @@ def show_comparison(rows: list[dict[str, Any]]) -> None:
     console = make_console()
     console.print(table)
     metric = rows[0]["metric"]
-    console.print(Text(f"Scores are {metric} of the winners; ± is a 95 % interval, where known."))
+    console.print(
+        Text(
+            f"Scores are {metric} of the winners, again: trained on fresh seeds or other splits; "
+            "± is a 95 % interval, where known."
+        )
+    )
 
 
 def show_plan(plan: dict[str, Any]) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from statistics import fmean
 
 import pytest
 
-import evonet.run
+import evonet.loop
 import evonet.session
 from evonet.champion.winner import Winner
+from evonet.data.dataset import Dataset
 from evonet.evaluation import Evaluation, Request, Rung, as_asked
 
 
-def fake_score(request: Request) -> float:
-    """A score from 0 to 1 that depends on genome and seed, and on nothing else."""
-    digest = hashlib.sha256(f"{request.genome.key} {request.seed}".encode()).digest()
+def fake_score(request: Request, fold: int = 0) -> float:
+    """A score from 0 to 1 that depends on genome, seed and fold, and on nothing else."""
+    name = f"{request.genome.key} {request.seed}" + (f" {fold}" if fold else "")
+    digest = hashlib.sha256(name.encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**32
 
 
@@ -25,14 +28,17 @@ class FakeEvaluator:
     trained: list[str]
     fails = staticmethod(lambda request: None)  # returns (status, reason) for a failure
 
-    def __init__(self, *_: object) -> None:
-        pass
+    def __init__(self, dataset: Dataset, *_: object) -> None:
+        self.n_folds = len(dataset.folds)
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
         for request in requests:
             type(self).trained.append(request.genome.key)
             status, reason = type(self).fails(request) or ("ok", "")
-            score = fake_score(request) if status == "ok" else None
+            folds = tuple(fake_score(request, k) for k in range(self.n_folds))
+            score = fmean(folds) if folds else fake_score(request)
+            if status != "ok":
+                score, folds = None, folds[:1]
             curve = (1.0, 0.5) if status == "ok" else ()
             yield (
                 request,
@@ -50,6 +56,7 @@ class FakeEvaluator:
                         request.genome.parameter_count(4, 3),  # on iris
                         0.01,
                         rungs=() if score is None else (Rung(2, score**2),),
+                        folds=folds,
                     ),
                 ),
             )
@@ -69,18 +76,18 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
     class Fake(FakeEvaluator):
         trained: list[str] = []  # noqa: RUF012 - one list per test is the point
 
-    def crown(finalists, *_: object):
+    def crown(finalists, *_: object, on_splits: bool):
         best = finalists[0]
         scores = best.search_score, best.repeats, 0.5, 0.5, {"accuracy": 0.5}
-        winner = Winner(best.genome, *scores, 7, 2, (1.0,), (1.0,))
+        winner = Winner(best.genome, *scores, 7, 2, (1.0,), (1.0,), on_splits)
         return winner, None
 
     for engine in ("KerasEvaluator", "FusedEvaluator"):
         monkeypatch.setattr(evonet.session, engine, Fake)
-    monkeypatch.setattr(evonet.run, "compile_loops", lambda *_: None)
-    monkeypatch.setattr(evonet.run, "fit_baselines", lambda *_: iter(()))
-    monkeypatch.setattr(evonet.run, "crown", crown)
+    monkeypatch.setattr(evonet.loop, "compile_loops", lambda *_: None)
+    monkeypatch.setattr(evonet.loop, "fit_baselines", lambda *_: iter(()))
+    monkeypatch.setattr(evonet.loop, "crown", crown)
     monkeypatch.setattr(
-        evonet.run, "save_winner", lambda folder, *_: (folder / "model.keras").touch()
+        evonet.loop, "save_winner", lambda folder, *_: (folder / "model.keras").touch()
     )
     return Fake

@@ -15,7 +15,6 @@ import pytest
 from bench import keras_searches, processes, quality, quality_tables
 from bench.choices import all_parameters, chosen_genome, default_values, optuna_choice
 from bench.data import read_data
-from bench.evonet_search import seconds_after_search
 from bench.mlp import train_mlp
 from bench.mlp_search import _CHANGES
 from bench.quality import DataSet, Method, Record
@@ -23,7 +22,7 @@ from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, log_loss
 from sklearn.neural_network import MLPClassifier
 
-from evonet.evaluation import Budget, Evaluation
+from evonet.evaluation import Budget
 from evonet.genome import Genome, Layer, SearchSpace
 
 DATA = DataSet("vehicle", "19")
@@ -275,21 +274,6 @@ def test_balanced_accuracy_in_keras_is_that_of_scikit_learn() -> None:
     of_two.update_state(truth, one)
     expected = balanced_accuracy_score(truth[:, 0], one[:, 0] > 0)
     assert float(of_two.result()) == pytest.approx(expected, rel=1e-5)
-
-
-def test_the_time_after_the_search_is_that_of_the_best_networks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("bench.evonet_search.cores", lambda: [0, 1])
-
-    def trained(score: float | None, seconds: float) -> Evaluation:
-        return Evaluation("key", 1, "ok", "", score, 1, (1.0,), (1.0,), 7, seconds)
-
-    some = [trained(0.5, 8.0), trained(0.75, 2.0), trained(None, 90.0), trained(0.625, 4.0)]
-    # Two finalists of 2 s and 4 s three times on two cores, and the longer one three times.
-    assert seconds_after_search(some, 1, 5, 3) == 3 * 6 / 2 + 3 * 4
-    assert seconds_after_search(some, -1, 5, 3) == 3 * 12 / 2 + 3 * 8
-    assert seconds_after_search([trained(None, 9.0)], 1, 5, 3) == 0
 
 
 def test_a_job_that_takes_too_long_is_ended() -> None:

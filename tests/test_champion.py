@@ -18,7 +18,7 @@ from evonet.champion.winner import Finalist, crown
 from evonet.config import make_config
 from evonet.data.dataset import load_dataset
 from evonet.errors import DataError, RecordError, TrainingError
-from evonet.evaluation import Budget
+from evonet.evaluation import Budget, Evaluation
 from evonet.genome import Genome, Layer
 from evonet.genome.files import read_genomes
 from evonet.metrics import choose_metric
@@ -30,6 +30,7 @@ from evonet.training.trainer import Trainer
 
 GENOME = Genome((Layer(16, "relu", 0.1),), "matched_normal", "adam", 0.01, 16)
 DIVERGES = Genome((Layer(64, "relu"),) * 4, "he_normal", "sgd", 100.0, 16)
+SEARCHED = Evaluation(GENOME.key, 1, "ok", "", 0.8, 1, (1.0,), (1.0,), 7, 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -145,20 +146,20 @@ def test_a_finalist_whose_final_fit_diverges_makes_way_for_the_next() -> None:
     metric = choose_metric("auto", dataset.target)
     loss, budget = "sparse_categorical_crossentropy", Budget(3, 2)
     winner, _ = crown(
-        [Finalist(DIVERGES, 0.9), Finalist(GENOME, 0.8)], dataset, metric, loss, budget, 0
+        [Finalist(DIVERGES), Finalist(GENOME, SEARCHED)], dataset, metric, loss, budget, 0
     )
     assert (winner.genome, winner.search_score) == (GENOME, 0.8)
     with pytest.raises(
         TrainingError, match=r"final fit failed for the best 1 genomes \(a loss was not finite"
     ):
-        crown([Finalist(DIVERGES, 0.9)], dataset, metric, loss, budget, 0)
+        crown([Finalist(DIVERGES)], dataset, metric, loss, budget, 0)
 
 
 def test_the_final_fit_draws_other_numbers_than_the_search_did() -> None:
     dataset = load_dataset(make_config({"data": "iris"}))
     metric = choose_metric("auto", dataset.target)
     loss, budget = "sparse_categorical_crossentropy", Budget(2, 2)
-    winner, _ = crown([Finalist(GENOME, 0.8)], dataset, metric, loss, budget, 7)
+    winner, _ = crown([Finalist(GENOME)], dataset, metric, loss, budget, 7)
     search, fresh = (
         Trainer(dataset, loss, budget).fit(GENOME, training_seed(7, GENOME.key, repeat))
         for repeat in (0, 1)

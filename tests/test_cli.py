@@ -74,7 +74,8 @@ class TestHelp:
 @pytest.mark.usefixtures("fake_training")
 class TestRuns:
     def test_evolve_json_prints_one_object_and_nothing_else(self, evonet) -> None:
-        code, output, errors = evonet("evolve", "--data", "iris", "--generations", 1, "--json")
+        flags = ("--generations", 1, "--epochs", 20)
+        code, output, errors = evonet("evolve", "--data", "iris", *flags, "--json")
         assert (code, errors) == (0, "")
         result = json.loads(output)
         assert result["trainings"] == 16 + 3 * 12  # raced
@@ -94,7 +95,7 @@ class TestRuns:
         assert "\r" not in output
 
     def test_it_says_that_it_compiles_before_it_does(self, evonet, monkeypatch) -> None:
-        monkeypatch.setattr("evonet.run.compile_loops", lambda data, loss, tell: tell(True))
+        monkeypatch.setattr("evonet.loop.compile_loops", lambda data, loss, tell: tell(True))
         code, output, _ = evonet("evolve", "--data", "iris", "--generations", 0)
         assert code == 0
         assert "Compiling the training loops, once on this machine (about 20 s) ..." in output
@@ -115,7 +116,8 @@ class TestRuns:
         assert (code, json.loads(output)["trainings"]) == (0, 0)  # all from the cache
 
     def test_list_and_show_tell_what_was_run(self, evonet) -> None:
-        evonet("evolve", "--data", "iris", "--name", "mine", "--generations", 1, "--quiet")
+        flags = ("--generations", 1, "--epochs", 20, "--quiet")
+        evonet("evolve", "--data", "iris", "--name", "mine", *flags)
         code, output, _ = evonet("list", "--json")
         assert code == 0
         (row,) = json.loads(output)
@@ -211,7 +213,7 @@ class TestPlan:
 
         iris, digits = (plan("--data", name, "--workers", 1) for name in ("iris", "digits"))
         assert digits["seconds"] > iris["seconds"]
-        longer = plan("--data", "iris", "--workers", 1, "--epochs", 400)
+        longer = plan("--data", "iris", "--workers", 1, "--epochs", 2000)
         assert longer["seconds"] > 5 * iris["seconds"]
         assert plan("--data", "iris", "--workers", 3)["workers"] == 3
 

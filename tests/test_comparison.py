@@ -39,7 +39,7 @@ class TestComparison:
             winner = result.winner
             assert winner is not None
             assert row["search"] == winner.search_score
-            assert row["revalidated"] == pytest.approx(sum(winner.repeats) / 3)
+            assert row["revalidated"] == pytest.approx(sum(winner.repeats) / 4)
             assert row["test"] == winner.test_score
             assert row["trainings"] == result.trainings
         # 30 test rows, half of them right: 1.96 sqrt(0.25 / 30)

@@ -221,6 +221,26 @@ def test_balanced_weights_stay_finite_where_training_lacks_a_class(tmp_path: Pat
     assert np.isfinite(dataset.test.weight).all()
 
 
+@pytest.mark.parametrize(
+    ("settings", "weighted"),
+    [
+        ({}, False),
+        ({"metric": "accuracy"}, False),
+        ({"metric": "balanced_accuracy"}, True),
+        ({"metric": "balanced_accuracy", "class_weight": "none"}, False),
+        ({"metric": "accuracy", "class_weight": "balanced"}, True),
+    ],
+)
+def test_classes_weigh_alike_where_the_metric_weighs_them_alike(
+    file: Path, settings: dict[str, str], weighted: bool
+) -> None:
+    dataset = load(file, target="y", **settings)
+    assert (dataset.train.weight is not None) == weighted
+    assert dataset.protocol["class_weight"] == ("balanced" if weighted else "none")
+    said = any("Pass --class-weight none" in note for note in dataset.notes)
+    assert said == (weighted and "class_weight" not in settings)
+
+
 def test_balanced_classes_are_refused_for_regression(file: Path) -> None:
     with pytest.raises(ConfigError, match="class_weight balanced is for classes"):
         load(file, target="z", class_weight="balanced")

@@ -22,7 +22,7 @@ from test_search import SETTINGS, hashed
 from evonet.champion.baselines import constant_score
 from evonet.config import RunConfig, make_config
 from evonet.data.dataset import load_dataset
-from evonet.errors import ConfigError
+from evonet.errors import ConfigError, RecordError
 from evonet.evaluation import Evaluation
 from evonet.evolution.methods import METHODS
 from evonet.evolution.search import Search
@@ -31,6 +31,8 @@ from evonet.fitness import WORST, Fitness, fitnesses, front, reference, surpasse
 from evonet.genome import Genome, Layer, SearchSpace
 from evonet.genome.files import read_genomes
 from evonet.metrics import METRICS, choose_metric
+from evonet.report import look
+from evonet.report.figures import FIGURES, save_figures
 from evonet.run import evolve, resume
 from evonet.store.record import RunRecord
 from evonet.terminal import show_run
@@ -251,6 +253,30 @@ class TestRun:
         table = pd.read_csv(folder / "history.csv")
         assert table.groupby("generation")["hypervolume"].first().to_list() == pytest.approx(found)
 
+    def test_the_picture_shows_the_front_every_training_and_the_hypervolume(
+        self, config: RunConfig
+    ) -> None:
+        folder = evolve(config).folder
+        front, history = (pd.read_csv(folder / f"{n}.csv") for n in ("pareto_front", "history"))
+        with RunRecord(folder) as record, look.style():
+            left, right = FIGURES["front"](record).axes
+        dots, diamonds = ([*map(tuple, line.get_xydata())] for line in left.get_lines())
+        every = history.drop_duplicates("genome")
+        assert dots == [*zip(every["parameters"], every["score"], strict=True)]
+        by_size = front.sort_values("parameters")
+        assert diamonds == [*zip(by_size["parameters"], by_size["score"], strict=True)]
+        assert left.get_xscale() == "log"
+        low, high = left.get_ylim()
+        assert low < front["score"].min() <= front["score"].max() < high
+        assert list(right.get_lines()[0].get_ydata()) == pytest.approx(volumes(folder))
+        names = {path.stem for path in save_figures(folder, FIGURES, folder / "pictures")}
+        assert names == set(FIGURES)
+
+    def test_one_objective_has_no_picture_of_a_front(self, config: RunConfig) -> None:
+        folder = evolve(config.changed(objective="score")).folder
+        with pytest.raises(RecordError, match="one objective, and so no Pareto front"):
+            save_figures(folder, ["front"])
+
     def test_one_objective_has_no_hypervolume_and_no_front(self, config: RunConfig) -> None:
         folder = evolve(config.changed(objective="score")).folder
         assert set(volumes(folder)) == {None}
@@ -279,7 +305,7 @@ class TestRun:
     ) -> None:
         config = config.changed(population_size=8, offspring=6)
         for fidelity, some in (("auto", False), ("on", True)):
-            result = evolve(config.changed(name=fidelity, fidelity=fidelity))
+            result = evolve(config.changed(name=fidelity, fidelity=fidelity, epochs=20))
             with RunRecord(result.folder) as record:
                 dropped = [s.evaluation.dropped for s in record.evaluations()]
             assert any(dropped) == some

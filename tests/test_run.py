@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fakes import FakeEvaluator, fake_training
@@ -49,10 +51,10 @@ class _Remembers(Observer):
     """What was said of the re-validation."""
 
     def __init__(self) -> None:
-        self.said: list[tuple[int, int]] = []
+        self.said: list[tuple[int, int, bool]] = []
 
-    def on_revalidation_start(self, n_finalists: int, n_repeats: int) -> None:
-        self.said.append((n_finalists, n_repeats))
+    def on_revalidation_start(self, n_finalists: int, n_repeats: int, on_splits: bool) -> None:
+        self.said.append((n_finalists, n_repeats, on_splits))
 
 
 class StopAfter(Observer):
@@ -85,7 +87,7 @@ class TestResume:
 
     @pytest.mark.parametrize("n", [9, 15, 27])
     def test_it_gives_up_the_same_trainings(self, config: RunConfig, n: int) -> None:
-        config = config.changed(population_size=8, offspring=6, fidelity="on")
+        config = config.changed(population_size=8, offspring=6, fidelity="on", epochs=20)
         whole = evolve(config.changed(name="whole", results=config.results / "a"))
         with RunRecord(whole.folder) as record:
             assert candidates_table(record)["dropped"].sum() > 3
@@ -232,11 +234,24 @@ class TestStopping:
         stopper = StopAfter(8)
         folder = evolve(config, stopper, stopper.asked).folder
         result = resume(folder, {"max_minutes": 1e-9})
-        assert (result.reason, result.trainings) == ("1e-09 minutes are over", 8)
+        assert (result.reason, result.trainings) == ("the limit of 1e-09 min is reached", 8)
         assert resume(folder, {"max_minutes": 10.0}).reason == "generation 6, the last one, is done"
 
+    def test_a_limit_on_minutes_leaves_time_for_the_winner(
+        self, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = itertools.count(step=0.5)  # half a second between two looks at the clock
+        clock = SimpleNamespace(monotonic=lambda: next(now))
+        monkeypatch.setattr("evonet.progress.time", clock)
+        result = evolve(config.changed(max_minutes=1.0, generations=10**6))
+        assert result.reason == "the rest of 1 min is for the winner"
+        assert result.winner is not None
+        assert 30 <= next(now) <= 60
+
     def test_a_limit_before_the_first_success_says_how_to_go_on(self, config: RunConfig) -> None:
-        with pytest.raises(TrainingError, match=r"\(1e-09 minutes are over\) before any .* resume"):
+        with pytest.raises(
+            TrainingError, match=r"\(the limit of 1e-09 min is reached\) before any .* resume"
+        ):
             evolve(config.changed(max_minutes=1e-9))
 
 
@@ -374,7 +389,7 @@ class TestRevalidation:
     ) -> None:
         observer = _Remembers()
         result = evolve(config.changed(finalists=4, repeats=1, generations=10), observer)
-        assert observer.said == [(4, 1)]
+        assert observer.said == [(4, 1, False)]
         with RunRecord(result.folder) as record:
             searched = {s.genome.key: s.evaluation.score for s in record.evaluations()}
             means: dict[str, list[float]] = {}
@@ -392,6 +407,26 @@ class TestRevalidation:
         assert winner.revalidated_score == pytest.approx(sum(winner.repeats))
         assert not set(winner.repeats) & set(searched.values())  # other seeds, other scores
 
+    @pytest.mark.parametrize("few", [True, False])
+    def test_where_rows_are_few_finalists_are_trained_on_other_splits(
+        self, config: RunConfig, monkeypatch: pytest.MonkeyPatch, few: bool
+    ) -> None:
+        if not few:
+            monkeypatch.setattr("evonet.session._FEW_ROWS", 30)  # iris has 30 for validation
+        observer = _Remembers()
+        result = evolve(config.changed(finalists=2, repeats=4, generations=10), observer)
+        assert observer.said == [(2, 4, few)]
+        with RunRecord(result.folder) as record:
+            again = record.repeats()
+        assert [len(s.evaluation.folds) for s in again] == ([4, 4] if few else [0] * 8)
+        assert result.winner is not None
+        assert result.winner.on_splits == few
+        own = [s.evaluation for s in again if s.genome == result.winner.genome]
+        scores = own[0].folds if few else tuple(e.score for e in own)
+        assert sorted(result.winner.repeats) == sorted(scores)
+        assert result.noise is not None
+        assert result.noise.of_splits == few
+
     def test_a_finalist_that_fails_again_comes_last(
         self, config: RunConfig, fake_training: type[FakeEvaluator]
     ) -> None:
@@ -404,10 +439,12 @@ class TestRevalidation:
         assert result.winner.genome.key != best
         assert len(result.winner.repeats) == 2
 
-    @pytest.mark.parametrize("n", [31, 33, 35])
+    @pytest.mark.parametrize(("n", "few"), [(31, True), (31, False), (33, False), (35, False)])
     def test_stopped_within_it_and_resumed_equals_one_that_was_not(
-        self, config: RunConfig, n: int
+        self, config: RunConfig, monkeypatch: pytest.MonkeyPatch, n: int, few: bool
     ) -> None:
+        if not few:
+            monkeypatch.setattr("evonet.session._FEW_ROWS", 30)
         config = config.changed(finalists=3, repeats=3)
         whole = evolve(config.changed(name="whole", results=config.results / "a"))
         stopper = StopAfter(n)

@@ -44,7 +44,7 @@ def test_a_search_ends_between_generations_by_its_rules(
         ({"max_trainings": 50}, 50, 0.0, 0.0, "50 networks are trained"),
         ({"max_trainings": 50}, 60, 0.0, 0.0, "60 networks are trained"),
         ({"max_minutes": 1.5}, 0, 89.9, 0.0, None),
-        ({"max_minutes": 1.5}, 0, 90.0, 0.0, "1.5 minutes are over"),
+        ({"max_minutes": 1.5}, 0, 90.0, 0.0, "the limit of 1.5 min is reached"),
         ({"target_fitness": 0.9}, 0, 0.0, 0.89, None),
         ({"target_fitness": 0.9}, 0, 0.0, 0.9, "the target score is reached"),
         ({"target_fitness": -0.1}, 0, 0.0, -0.2, None),
@@ -57,6 +57,23 @@ def test_a_search_ends_between_trainings_by_its_rules(
 ) -> None:
     found = StopRules(generations=10, **rules).between_trainings(trainings, seconds, best)
     assert found == reason
+
+
+@pytest.mark.parametrize(
+    ("seconds", "reserve", "reason"),
+    [
+        (49.9, 10.0, None),
+        (50.0, 10.0, "the rest of 1 min is for the winner"),
+        (29.9, 1e9, None),  # half of the time is the search's
+        (30.0, 1e9, "the rest of 1 min is for the winner"),
+        (60.0, 10.0, "the limit of 1 min is reached"),
+    ],
+)
+def test_a_search_leaves_time_for_its_winner(
+    seconds: float, reserve: float, reason: str | None
+) -> None:
+    rules = StopRules(generations=10, max_minutes=1.0)
+    assert rules.between_trainings(5, seconds, 0.0, reserve) == reason
 
 
 def test_a_target_that_is_reached_is_the_reason_even_if_a_limit_is_too() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from evonet.champion.fitting import fit
 from evonet.data.dataset import Dataset
 from evonet.errors import TrainingError
-from evonet.evaluation import Budget
+from evonet.evaluation import Budget, Evaluation
 from evonet.genome import Genome
 from evonet.genome.files import write_genomes
 from evonet.metrics import Metric, half_width, metrics_of
@@ -34,13 +34,18 @@ class Finalist:
 
     Attributes:
         genome: what it is.
-        search_score: the score that brought it here; None without search.
-        repeats: its scores on fresh seeds, None for a training that failed; empty without any.
+        searched: the training that brought it here; None without search.
+        repeats: its scores when trained again, None for a training that failed; empty without any.
     """
 
     genome: Genome
-    search_score: float | None = None
+    searched: Evaluation | None = None
     repeats: tuple[float | None, ...] = ()
+
+    @property
+    def search_score(self) -> float | None:
+        """The score that brought it here."""
+        return self.searched.score if self.searched else None
 
     def rank(self, metric: Metric) -> tuple[int, float]:
         """Lower is better: first by failures among the repeats, then by their mean."""
@@ -71,8 +76,9 @@ class Winner:
     Attributes:
         genome: what it is.
         search_score: its score in the search, on the validation part; None without search.
-        repeats: scores of the same training on fresh seeds, in no order that matters; they chose
-            it among the finalists, None for those that failed.
+        repeats: scores of the same training on fresh seeds; they chose it among the finalists,
+            None for those that failed.
+        on_splits: whether each of these was on another split of the rows.
         validation_score: the same metric and part after the final fit.
         test_score: the metric on the test part after the final fit; None if a prediction there is
             not finite, because a row holds numbers far beyond those of training.
@@ -93,10 +99,11 @@ class Winner:
     best_epoch: int
     train_loss: tuple[float, ...]
     validation_loss: tuple[float, ...]
+    on_splits: bool = False
 
     @property
     def revalidated_score(self) -> float | None:
-        """The mean of the scores on fresh seeds; None without any."""
+        """The mean of its scores when it was trained again; None without any."""
         known = [score for score in self.repeats if score is not None]
         return fmean(known) if known else None
 
@@ -124,6 +131,7 @@ def crown(
     loss: str,
     budget: Budget,
     seed: int,
+    on_splits: bool = False,
 ) -> tuple[Winner, Any]:
     """Fit the first finalist; the next one only where its training fails.
 
@@ -134,6 +142,7 @@ def crown(
         loss: as ``choose_loss`` returns it.
         budget: how long to train.
         seed: the run's seed; the final fit draws other numbers than the search did.
+        on_splits: whether the finalists were trained again on other splits of the rows.
 
     Returns:
         The winner, and its ``keras.Model`` from prepared features to predictions.
@@ -159,6 +168,7 @@ def crown(
             best_epoch=trained.best_epoch,
             train_loss=trained.train_loss,
             validation_loss=trained.validation_loss,
+            on_splits=on_splits,
         )
         network = build_network(genome, dataset.n_inputs, dataset.target.n_outputs)
         network.set_weights(trained.weights)

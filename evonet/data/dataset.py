@@ -121,7 +121,8 @@ def _made(
         _part(raw, rows, target, preparation)
         for rows in (split.train, split.validation, split.test)
     ]
-    if config.class_weight == "balanced":
+    class_weight, why = _class_weight(config, task)
+    if class_weight == "balanced":
         parts = _balanced(parts, target)
     train, validation, test = parts
     absent = _absent_classes({"training": train, "validation": validation, "test": test}, target)
@@ -133,13 +134,13 @@ def _made(
         validation,
         test,
         fingerprint=raw.fingerprint(),
-        notes=(how, *absent, *left_out, *identifiers),
+        notes=(how, *absent, *left_out, *identifiers, *why),
         protocol={
             "preparation": VERSION,
             "task": task,
             "split": [config.seed, config.test_fraction, config.validation_fraction],
             "max_categories": config.max_categories,
-            "class_weight": config.class_weight,
+            "class_weight": class_weight,
         },
     )
 
@@ -151,6 +152,16 @@ def _rows(features: Features, rows: np.ndarray) -> Features:
 def _part(raw: RawData, rows: np.ndarray, target: Target, preparation: Preparation) -> Part:
     x = preparation.transform(_rows(raw.features, rows))
     return Part(x, target.encode(raw.labels.iloc[rows]))
+
+
+def _class_weight(config: RunConfig, task: Task) -> tuple[str, list[str]]:
+    """How classes weigh in the loss, and a sentence where that is not what the user said."""
+    if config.class_weight != "auto":
+        return config.class_weight, []
+    if config.metric != "balanced_accuracy" or task == "regression":
+        return "none", []
+    goal = f"Rare classes weigh as much as common ones in training, as in {config.metric}."
+    return "balanced", [f"{goal} Pass --class-weight none to change it."]
 
 
 def _balanced(parts: list[Part], target: Target) -> list[Part]:

@@ -12,7 +12,7 @@ class StopRules:
     Attributes:
         generations: generations after the first.
         max_trainings: trainings, failed ones included; scores from the cache do not count.
-        max_minutes: minutes of search, all sessions of a run together.
+        max_minutes: minutes of the run: of this session, and of the search in earlier ones.
         patience: generations in a row without a better best.
         target_fitness: fitness that is good enough.
     """
@@ -31,12 +31,25 @@ class StopRules:
             return f"no better network for {stalled} generations"
         return None
 
-    def between_trainings(self, trainings: int, seconds: float, best_fitness: float) -> str | None:
-        """Why the search is over after a training, or None."""
+    def between_trainings(
+        self, trainings: int, seconds: float, best_fitness: float, reserve: float = 0.0
+    ) -> str | None:
+        """Why the search is over after a training, or None.
+
+        Args:
+            trainings: of the search so far.
+            seconds: of the run so far.
+            best_fitness: of all so far.
+            reserve: seconds that what follows the search will take; half the time at most.
+        """
         if self.target_fitness is not None and best_fitness >= self.target_fitness:
             return "the target score is reached"
         if self.max_trainings is not None and trainings >= self.max_trainings:
             return f"{trainings} networks are trained"
-        if self.max_minutes is not None and seconds >= 60 * self.max_minutes:
-            return f"{self.max_minutes:g} minutes are over"
+        if self.max_minutes is not None:
+            limit = 60 * self.max_minutes
+            if seconds >= limit:
+                return f"the limit of {self.max_minutes:g} min is reached"
+            if seconds >= limit - min(reserve, limit / 2):
+                return f"the rest of {self.max_minutes:g} min is for the winner"
         return None

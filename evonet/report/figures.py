@@ -14,7 +14,9 @@ from evonet.errors import EvonetError, RecordError
 from evonet.metrics import METRICS
 from evonet.report.tables import (
     baselines_table,
+    candidates_table,
     curves_table,
+    front_table,
     generations_table,
     population_table,
 )
@@ -80,12 +82,32 @@ def population_figure(record: RunRecord) -> Figure:
     )
 
 
+def front_figure(record: RunRecord) -> Figure:
+    """With several objectives: the Pareto front, and its hypervolume over the generations."""
+    from evonet.report.pareto import plot_front
+
+    _refuse_unfinished(record)
+    front = front_table(record)
+    costs = list(front.columns.drop(["genome", "score", "network"]))
+    if not costs:
+        raise RecordError(
+            f"{record.folder} has one objective, and so no Pareto front. "
+            "Start a run with --objective score,parameters"
+        )
+    history = candidates_table(record).drop_duplicates("genome").dropna(subset=["score", *costs])
+    volumes = generations_table(record).set_index("generation")["hypervolume"]
+    figure, metric = _new_figure(4 + 6 * len(costs), 5), record.fact("metric")
+    plot_front(history, front, volumes, figure, metric["name"], metric["maximise"])
+    return _signed(figure, record)
+
+
 #: To add a figure: add its function here; ``scripts/plot_NAME.py`` is one call of ``main``.
 FIGURES: Mapping[str, Callable[[RunRecord], Figure]] = MappingProxyType(
     {
         "fitness": fitness_figure,
         "learning_curves": learning_curves_figure,
         "population": population_figure,
+        "front": front_figure,
     }
 )
 
@@ -93,7 +115,8 @@ FIGURES: Mapping[str, Callable[[RunRecord], Figure]] = MappingProxyType(
 def save_figures(folder: Path, names: Iterable[str], output: Path | None = None) -> list[Path]:
     """Draw figures of a run and write each as NAME.png and NAME.svg.
 
-    A run without a search has learning curves and no more; what else is asked for is left out.
+    Of several figures those are left out that the run cannot have: without a search all but
+    learning curves, with one objective the front.
 
     Args:
         folder: the run's folder.
@@ -111,12 +134,20 @@ def save_figures(folder: Path, names: Iterable[str], output: Path | None = None)
     names, output = list(names), output or folder / "figures"
     record = RunRecord(folder)
     try:
-        if len(names) > 1 and record.winners() and not record.generations():
-            names = [name for name in names if name == "learning_curves"] or names
+        if len(names) > 1:
+            names = [name for name in names if name in _possible(record)] or names
         with style():
             return [path for n in names for path in _saved(FIGURES[n](record), output, n)]
     finally:
         record.close()
+
+
+def _possible(record: RunRecord) -> list[str]:
+    """The figures of a run of its kind."""
+    if record.winners() and not record.generations():
+        return ["learning_curves"]
+    several = len(record.fact("config").get("objective", ["score"])) > 1
+    return [name for name in FIGURES if several or name != "front"]
 
 
 def save_forest(rows: Sequence[Mapping[str, Any]], file: Path) -> None:

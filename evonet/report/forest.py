@@ -24,7 +24,7 @@ _PANELS = (
     ("Test part", "test", ORANGE, "D"),
 )
 _NOTE = (
-    "Intervals: on fresh seeds, of the mean of these trainings; on the test part, of an accuracy "
+    "Intervals: trained again, of the mean of these trainings; on the test part, of an accuracy "
     "(other scores have none);\nof a mean, over the seeds of its runs, whose data are split anew."
 )
 _SCORES = ("search", "revalidated", "revalidated_half_width", "test", "test_half_width")
@@ -106,7 +106,7 @@ def plot_forest(lines: pd.DataFrame, figure: Figure, metric_name: str, maximise:
         f"Winners of {n_runs} runs, with 95 % intervals",
         [
             Line2D([], [], color=GREY, marker="o", mfc="white", ls="", label="in the search"),
-            Line2D([], [], color=BLUE, marker="o", label="on fresh seeds"),
+            Line2D([], [], color=BLUE, marker="o", label="trained again"),
             Line2D([], [], color=ORANGE, marker="D", label="on the test part"),
         ],
     )

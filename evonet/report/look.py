@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import seaborn as sns
@@ -202,12 +203,17 @@ def finish(axes: Axes, x_label: str, n_ticks: int = 6) -> None:
     sns.despine(ax=axes)
 
 
-def log_axis(axes: Axes, low: float, high: float, base: int = 10) -> None:
-    """A logarithmic y axis for values from ``low`` to ``high``, with plain numbers at it."""
-    axes.set_yscale("log", base=base)
+def log_axis(
+    axes: Axes, low: float, high: float, base: int = 10, which: Literal["x", "y"] = "y"
+) -> None:
+    """A logarithmic axis for values from ``low`` to ``high``, with plain numbers at it."""
+    set_scale, axis = (
+        (axes.set_xscale, axes.xaxis) if which == "x" else (axes.set_yscale, axes.yaxis)
+    )
+    set_scale("log", base=base)
     steps = (1.0, 2.0, 5.0) if base == 10 and high <= 1000 * low else (1.0,)
-    axes.yaxis.set_major_locator(LogLocator(base, subs=steps))
-    axes.yaxis.set_major_formatter(
+    axis.set_major_locator(LogLocator(base, subs=steps))
+    axis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}")
     )
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axis.set_minor_formatter(NullFormatter())

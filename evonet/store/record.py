@@ -67,7 +67,7 @@ class StoredEvaluation:
         origin: trained by this run, or taken from the score cache.
         genome: the genome that was trained.
         evaluation: what the training said.
-        repeat: 0 for a training of the search; 1 and up for a finalist's on fresh seeds.
+        repeat: 0 for a training of the search; 1 and up for a finalist's again.
     """
 
     score_key: str
@@ -206,7 +206,7 @@ class RunRecord:
         )
 
     def repeats(self) -> list[StoredEvaluation]:
-        """All evaluations of finalists on fresh seeds, in the order in which they were written."""
+        """All trainings of finalists again, in the order in which they were written."""
         return self._database.read(
             _stored_evaluation, f"{_EVALUATIONS} WHERE repeat > 0 ORDER BY position"
         )

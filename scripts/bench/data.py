@@ -16,7 +16,12 @@ _CLASSES = 10
 
 
 def read_data(
-    source: str = "", target: str | None = None, rows: int = 0, features: int = 0, seed: int = 0
+    source: str = "",
+    target: str | None = None,
+    rows: int = 0,
+    features: int = 0,
+    seed: int = 0,
+    metric: str = "auto",
 ) -> Dataset:
     """A data set as evonet prepares it, or a synthetic one.
 
@@ -27,10 +32,12 @@ def read_data(
             Of synthetic data, how many to make.
         features: inputs of synthetic data.
         seed: of the split.
+        metric: that of the search; for balanced_accuracy rows have weights.
     """
     if not source:
         return _synthetic(rows, features)
-    dataset = load_dataset(make_config({"data": source, "target": target, "seed": seed}))
+    config = {"data": source, "target": target, "seed": seed, "metric": metric}
+    dataset = load_dataset(make_config(config))
     if not rows:
         return dataset
     return replace(

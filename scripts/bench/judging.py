@@ -14,10 +14,7 @@ from evonet.config import RunConfig
 from evonet.data.dataset import Dataset
 from evonet.evaluation import Budget
 from evonet.metrics import metrics_of, score
-
-#: How long every network may train: as evonet's candidates do by default.
-BUDGET = Budget(RunConfig().epochs, RunConfig().patience_epochs)
-
+from evonet.session import search_budget
 
 #: What comes after a search (loading the best model, predicting), in times of what came before it
 #: (Python, imports, data), which says how fast the machine is at the moment. Untuned.
@@ -45,12 +42,17 @@ class Order:
     deadline: float
 
     def read(self) -> Dataset:
-        """The data as evonet prepares them."""
-        return read_data(self.source, self.target, seed=self.seed)
+        """The data as evonet prepares them, with the weights of rows that the metric asks for."""
+        return read_data(self.source, self.target, seed=self.seed, metric=self.metric)
 
     def end_of_search(self) -> float:
         """When a search that begins now has to end, so that the job is done at its deadline."""
         return self.deadline - _AFTER_SEARCH * (time.time() - self.started)
+
+
+def budget(dataset: Dataset) -> Budget:
+    """How long every network may train: as evonet's candidates do by default."""
+    return search_budget(RunConfig(), len(dataset.train))
 
 
 def seconds_left(end: float) -> float:

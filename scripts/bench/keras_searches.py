@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.choices import all_parameters, chosen_genome, default_values, optuna_choice
-from bench.judging import BUDGET, Order, judged, seconds_left
+from bench.judging import Order, budget, judged, seconds_left
 from evonet.data.dataset import Dataset
 from evonet.genome import Genome
 from evonet.training.keras_model import (
@@ -70,7 +70,7 @@ def keras_tuner_quality(tuner: str, **asked: Any) -> dict[str, Any]:
 
     settings: dict[str, Any] = {
         "RandomSearch": {"max_trials": _NO_LIMIT},
-        "Hyperband": {"max_epochs": BUDGET.epochs, "hyperband_iterations": _NO_LIMIT},
+        "Hyperband": {"max_epochs": budget(dataset).epochs, "hyperband_iterations": _NO_LIMIT},
     }[tuner]
     name, direction = _monitored(dataset)
     with tempfile.TemporaryDirectory() as folder:
@@ -84,8 +84,11 @@ def keras_tuner_quality(tuner: str, **asked: Any) -> dict[str, Any]:
         )
         search.search(
             **_rows(dataset),
-            epochs=BUDGET.epochs,
-            callbacks=[keras.callbacks.EarlyStopping(patience=BUDGET.patience_epochs), LastTrial()],
+            epochs=budget(dataset).epochs,
+            callbacks=[
+                keras.callbacks.EarlyStopping(patience=budget(dataset).patience_epochs),
+                LastTrial(),
+            ],
             verbose=0,
         )
         trials = list(search.oracle.trials.values())
@@ -125,10 +128,10 @@ def optuna_keras(**asked: Any) -> dict[str, Any]:
         keras.backend.clear_session()
         genome = chosen_genome(optuna_choice(trial), values)
         network = _compiled(genome, dataset)
-        patience = BUDGET.patience_epochs
+        patience = budget(dataset).patience_epochs
         curves = network.fit(
             **_rows(dataset),
-            epochs=BUDGET.epochs,
+            epochs=budget(dataset).epochs,
             batch_size=genome.batch_size,
             callbacks=[
                 keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True),
@@ -165,7 +168,7 @@ def _compiled(genome: Genome, dataset: Dataset) -> Any:
     network = build_network(genome, dataset.n_inputs, target.n_outputs)
     steps_per_epoch = -(-len(dataset.train) // genome.batch_size)
     network.compile(
-        make_optimizer(genome, BUDGET.epochs * steps_per_epoch),
+        make_optimizer(genome, budget(dataset).epochs * steps_per_epoch),
         make_loss(choose_loss("auto", target), genome.label_smoothing),
         metrics=[] if target.task == "regression" else [_balanced_accuracy(len(target.classes))],
         jit_compile=False,
@@ -177,10 +180,12 @@ def _compiled(genome: Genome, dataset: Dataset) -> Any:
 def _rows(dataset: Dataset) -> dict[str, Any]:
     """What ``fit`` is given of the data."""
     train, validation = dataset.train, dataset.validation
+    weights = [] if validation.weight is None else [validation.weight]
     return {
         "x": train.x,
         "y": train.y[:, np.newaxis],
-        "validation_data": (validation.x, validation.y[:, np.newaxis]),
+        "sample_weight": train.weight,
+        "validation_data": (validation.x, validation.y[:, np.newaxis], *weights),
         "validation_batch_size": _ROWS_AT_ONCE,
     }
 

@@ -58,15 +58,18 @@ def train_mlp(
     network = (MLPRegressor if regression else MLPClassifier)(
         **mlp_settings(genome), random_state=seed
     )
-    classes = {} if regression else {"classes": np.arange(len(dataset.target.classes))}
     train, validation = dataset.train, dataset.validation
+    more: dict[str, Any] = {}
+    if not regression:
+        classes = np.arange(len(dataset.target.classes))
+        more = {"classes": classes, "sample_weight": train.weight}
     best_loss, best, waited = np.inf, None, 0
     for _ in range(budget.epochs):
         if time.time() >= deadline:
             break
         try:
             with np.errstate(all="ignore"):
-                network.partial_fit(train.x, train.y, **classes)
+                network.partial_fit(train.x, train.y, **more)
                 predictions = mlp_predictions(network, dataset, validation.x)
         except ValueError as error:
             if "non-finite" not in str(error):
@@ -100,7 +103,8 @@ def _loss(dataset: Dataset, part: Part, predictions: np.ndarray) -> float:
         errors = (predictions - target.truth(part.y)) / target.scale
         return float(np.mean(errors**2))
     p = predictions[np.arange(len(part)), part.y]
-    return float(-np.mean(np.log(np.maximum(p, np.finfo(p.dtype).tiny))))
+    losses = -np.log(np.maximum(p, np.finfo(p.dtype).tiny))
+    return float(np.mean(losses if part.weight is None else part.weight * losses))
 
 
 def _copies(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from bench.choices import Values, chosen_genome, default_values, optuna_choice
-from bench.judging import BUDGET, Order, judged, seconds_left
+from bench.judging import Order, budget, judged, seconds_left
 from bench.machine import cores
 from bench.mlp import mlp_predictions, train_mlp
 from evonet.data.dataset import Dataset
@@ -91,7 +91,7 @@ def _train(genome: dict[str, Any], seed: int, metric: str, end: float) -> tuple[
 
     (dataset,) = _datasets
     with threadpool_limits(1):
-        trained = train_mlp(Genome.from_dict(genome), seed, dataset, BUDGET, end)
+        trained = train_mlp(Genome.from_dict(genome), seed, dataset, budget(dataset), end)
     if trained is None:
         return None, None
     network, predictions = trained

@@ -28,10 +28,13 @@ def reference(model: str, **asked: Any) -> dict[str, Any]:
     dataset = order.read()
     train, validation = dataset.train, dataset.validation
     estimator = _estimator(model, dataset.target.task == "regression", order.seed)
-    early = {"X_val": validation.x, "y_val": validation.y} if "early" in model else {}
+    early = {}
+    if "early" in model:
+        weight = validation.weight
+        early = {"X_val": validation.x, "y_val": validation.y, "sample_weight_val": weight}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a linear model that has not quite converged
-        estimator.fit(train.x, train.y, **early)
+        estimator.fit(train.x, train.y, sample_weight=train.weight, **early)
     return _judged_estimator(estimator, dataset, order.metric, 1, {})
 
 
@@ -59,6 +62,9 @@ def flaml(**asked: Any) -> dict[str, Any]:
     dataset, end, metric = order.read(), order.end_of_search(), order.metric
     train, validation = dataset.train, dataset.validation
     regression = dataset.target.task == "regression"
+    weights = {}
+    if train.weight is not None:
+        weights = {"sample_weight": train.weight, "sample_weight_val": validation.weight}
     search = AutoML()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -76,6 +82,7 @@ def flaml(**asked: Any) -> dict[str, Any]:
             verbose=0,
             log_file_name=str(log),
             log_type="all",
+            **weights,
         )
         trials = sum("trial_time" in line for line in log.read_text("utf-8").splitlines())
     details = {"estimator": search.best_estimator, "config": str(search.best_config)}

@@ -1,0 +1,68 @@
+"""What a limit on the minutes of a run has to leave for its winner, by the trainings so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from evonet.evaluation import Budget, Evaluation
+
+#: Seconds to load TensorFlow and to save the model: 5 to 8 on two cores of 2021.
+SAVING = 8.0
+
+
+def seconds_of_repeats(finalists: Sequence[Evaluation], repeats: int, workers: int) -> float:
+    """How long it takes to train some networks again.
+
+    Args:
+        finalists: their trainings in the search.
+        repeats: trainings of each.
+        workers: how many train at the same time.
+    """
+    return repeats * sum(e.seconds for e in finalists) / workers
+
+
+def seconds_of_fit(evaluation: Evaluation, budget: Budget) -> float:
+    """How long a final fit is likely to take.
+
+    Args:
+        evaluation: the network's training in the search.
+        budget: of the final fit, which is taken to find its best epoch twice as late.
+    """
+    epochs = min(budget.epochs, 2 * evaluation.best_epoch + budget.patience_epochs)
+    return epochs * _seconds_per_epoch(evaluation)
+
+
+def affordable_finalists(
+    ranked: Sequence[Evaluation], repeats: int, workers: int, seconds: float
+) -> int:
+    """How many of the best can be trained again in some seconds; a choice needs two, or it is 0.
+
+    Example:
+        >>> one = Evaluation("k", 1, "ok", "", 0.9, 1, (1.0,), (1.0,), 10, seconds=2.0)
+        >>> [affordable_finalists([one] * 5, 3, 2, seconds) for seconds in (5.0, 7.0, 60.0)]
+        [0, 2, 5]
+    """
+    counts = range(len(ranked), 1, -1)
+    fitting = (n for n in counts if seconds_of_repeats(ranked[:n], repeats, workers) <= seconds)
+    return next(fitting, 0)
+
+
+def affordable(budget: Budget, least: Budget, evaluation: Evaluation, seconds: float) -> Budget:
+    """As many epochs of a final fit as some seconds allow, but those of the search at least.
+
+    The schedule of the learning rate ends with the last epoch, so that it matters how many there
+    are to be, not only when to stop.
+
+    Args:
+        budget: without a limit on time.
+        least: of the search.
+        evaluation: the network's training in the search.
+        seconds: how long the fit may take.
+    """
+    epochs = int(seconds / _seconds_per_epoch(evaluation)) if evaluation.seconds else budget.epochs
+    return replace(budget, epochs=min(budget.epochs, max(least.epochs, epochs)))
+
+
+def _seconds_per_epoch(evaluation: Evaluation) -> float:
+    return evaluation.seconds / max(1, evaluation.epochs)
