@@ -142,6 +142,10 @@ class RunConfig(BaseModel):
         ge=0,
     )
 
+    final_fits: int = _number(
+        4, "Winner", "Fits of the winner on fresh seeds; the lowest validation loss is kept.", ge=1
+    )
+
     epochs: int | None = _number(
         None,
         "Training",

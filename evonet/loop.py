@@ -150,7 +150,8 @@ def _reserve(session: Session, evaluations: Iterable[Evaluation]) -> float:
     if not best:
         return SAVING
     repeats = seconds_of_repeats(best, config.repeats, session.workers)
-    return repeats + max(seconds_of_fit(e, session.final_budget) for e in best) + SAVING
+    fits = max(seconds_of_fit(e, session.final_budget) for e in best) * session.fit_rounds
+    return repeats + fits + SAVING
 
 
 def _refuse_hopeless(search: Search, outcomes: Sequence[StoredEvaluation]) -> None:
@@ -280,7 +281,7 @@ def _crown(session: Session, finalists: Sequence[Finalist], reason: str, clock: 
         tried = winners[-1]["tried"]
         if keys[: len(tried)] == tried:
             return
-    budget = _affordable(session, finalists[0], clock)
+    budget, n_fits = _final_fits(session, finalists[0], clock)
     winner, model = crown(
         finalists,
         session.dataset,
@@ -288,6 +289,8 @@ def _crown(session: Session, finalists: Sequence[Finalist], reason: str, clock: 
         session.loss,
         budget,
         session.config.seed,
+        n_fits,
+        session.workers,
         on_splits=session.other_splits is not None,
     )
     with exporting(record.folder):
@@ -296,13 +299,15 @@ def _crown(session: Session, finalists: Sequence[Finalist], reason: str, clock: 
     record.add_winner({"winner": winner.to_dict(), "tried": tried})
 
 
-def _affordable(session: Session, finalist: Finalist, clock: Clock) -> Budget:
-    """The budget of the final fit, cut to what the limit on minutes leaves for it."""
-    minutes = session.config.max_minutes
+def _final_fits(session: Session, finalist: Finalist, clock: Clock) -> tuple[Budget, int]:
+    """Budget and number of the final fits, cut to what the limit on minutes leaves for them."""
+    minutes, n, workers = session.config.max_minutes, session.config.final_fits, session.workers
     if minutes is None or finalist.searched is None:
-        return session.final_budget
+        return session.final_budget, n
     left = 60 * minutes - clock.seconds - SAVING
-    return affordable(session.final_budget, session.search_budget, finalist.searched, left)
+    budgets = session.final_budget, session.search_budget
+    budget, rounds = affordable(*budgets, session.fit_rounds, finalist.searched, left)
+    return budget, min(n, rounds * workers)
 
 
 def _end(session: Session, reason: str | None) -> RunResult:

@@ -220,6 +220,11 @@ class Session:
         """How many candidates train at the same time on a CPU."""
         return 1 if self.config.engine == "keras" else self.config.workers or available_cores()
 
+    @property
+    def fit_rounds(self) -> int:
+        """How many times as long as one final fit all of them take."""
+        return -(-self.config.final_fits // self.workers)
+
     def request(self, genome: Genome, repeat: int = 0, hurdles: tuple[Hurdle, ...] = ()) -> Request:
         """The training the search asks for, or another one of the same genome."""
         seed = training_seed(self.config.seed, genome.key, repeat)

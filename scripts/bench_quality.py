@@ -6,15 +6,14 @@
 
 Every search has the same minutes, counted from the start of its process to its end: imports,
 reading and preparing the data, search, whatever it fits in the end, scoring. It stops by its own
-means; ``seconds`` says what it really took. Trainings with Keras and scikit-learn are cut short at
-the end. evonet's search is stopped between trainings, once baselines, search, the expected time of
-finalists and final fit, and saving fill the minutes, but no sooner than after half of the time that
-was left at its start. Its loops were compiled before, as they are once on a machine. References
-other than FLAML take what they take.
+means (evonet's are --max-minutes); ``seconds`` says what it really took. Trainings with Keras and
+scikit-learn are cut short at the end. evonet's loops were compiled before, as they are once on a
+machine. References other than FLAML take what they take.
 
-All of them see the arrays that evonet prepares, train on 60 % of the rows, choose by the
-validation part (20 %: balanced accuracy, or RMSE) and are scored once on the test part. A seed is
-of split and search. Networks train as long as evonet's candidates do by default. Searches with
+All of them see the arrays that evonet prepares, train on 60 % of the rows, in which all classes
+weigh the same, choose by the validation part (20 %: balanced accuracy, or RMSE) and are scored once
+on the test part. A seed is of split and search. Networks train as long as evonet's candidates do by
+default. Searches with
 Keras have evonet's own search space; scikit-learn's networks have what they can of it.
 
 Which packages it takes: keras-tuner, optuna, flaml and lightgbm. A row whose package is missing

@@ -13,8 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 
 from evonet.champion.baselines import fit_baselines
+from evonet.champion.fitting import lowest_loss
 from evonet.champion.prediction import predict_file
-from evonet.champion.winner import Finalist, crown
+from evonet.champion.winner import FINAL_REPEAT, Finalist, crown
 from evonet.config import make_config
 from evonet.data.dataset import load_dataset
 from evonet.errors import DataError, RecordError, TrainingError
@@ -26,6 +27,8 @@ from evonet.progress import RunResult
 from evonet.run import train
 from evonet.store.record import RunRecord
 from evonet.streams import training_seed
+from evonet.training.evaluator import Outcome
+from evonet.training.trained import Trained
 from evonet.training.trainer import Trainer
 
 GENOME = Genome((Layer(16, "relu", 0.1),), "matched_normal", "adam", 0.01, 16)
@@ -165,6 +168,33 @@ def test_the_final_fit_draws_other_numbers_than_the_search_did() -> None:
         for repeat in (0, 1)
     )
     assert winner.validation_loss == fresh.validation_loss != search.validation_loss
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_of_several_final_fits_the_lowest_validation_loss_is_kept(workers: int) -> None:
+    dataset = load_dataset(make_config({"data": "iris"}))
+    metric = choose_metric("auto", dataset.target)
+    loss, budget = "sparse_categorical_crossentropy", Budget(4, 4)
+    winner, model = crown([Finalist(GENOME)], dataset, metric, loss, budget, 7, 3, workers)
+    first = training_seed(7, GENOME.key, FINAL_REPEAT)
+    seeds = [first, training_seed(first, GENOME.key, 1), training_seed(first, GENOME.key, 2)]
+    fits = [Trainer(dataset, loss, budget).fit(GENOME, seed) for seed in seeds]
+    best = min(fits, key=lambda fitted: min(fitted.validation_loss))
+    assert best is not fits[0]  # or nothing is tested
+    assert winner.validation_loss == best.validation_loss
+    for kept, expected in zip(model.get_weights(), best.weights, strict=True):
+        assert (kept == expected).all()
+    rows = np.asarray(model(dataset.test.x)).argmax(axis=1)
+    assert winner.test_score == accuracy_score(dataset.test.y, rows)
+
+
+def test_a_final_fit_that_diverges_on_one_seed_is_left_out() -> None:
+    good, bad = (
+        Outcome(status, "", Trained((1.0,), (loss,), 1, np.zeros((1, 1)), list), score)
+        for status, loss, score in (("ok", 0.5, 0.9), ("diverged", 0.1, None))
+    )
+    assert lowest_loss([bad, good]) is good
+    assert lowest_loss([bad, bad]) is bad
 
 
 def test_regression_predicts_in_the_targets_own_unit(tmp_path: Path) -> None:

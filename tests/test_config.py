@@ -56,6 +56,7 @@ SETTINGS = st.fixed_dictionaries(
         "epochs": st.none() | NUMBERS,
         "patience_epochs": st.none() | NUMBERS,
         "final_epochs": st.none() | NUMBERS,
+        "final_fits": NUMBERS,
         "results": TEXT.map(Path),
         "name": st.none() | st.from_regex(r"[a-z][a-z0-9 ._-]{0,9}", fullmatch=True),
     },
@@ -164,6 +165,7 @@ BOUNDS = [
     ("epochs", 1, 0, "greater than or equal to 1"),
     ("patience_epochs", 1, 0, "greater than or equal to 1"),
     ("final_epochs", 1, 0, "greater than or equal to 1"),
+    ("final_fits", 1, 0, "greater than or equal to 1"),
     ("workers", 1, 0, "greater than or equal to 1"),
 ]
 

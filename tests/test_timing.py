@@ -40,17 +40,29 @@ def test_as_many_finalists_as_there_is_time_for_but_not_one(seconds: float, n: i
 
 
 @pytest.mark.parametrize(
-    ("seconds", "epochs"), [(1e9, 100), (30.0, 60), (10.0, 20), (1.0, 20), (-7.0, 20)]
+    ("seconds", "rounds", "epochs", "left"),
+    [
+        (1e9, 1, 100, 1),
+        (30.0, 1, 60, 1),
+        (10.0, 1, 20, 1),
+        (1.0, 1, 20, 1),
+        (-7.0, 1, 20, 1),
+        (30.0, 2, 30, 2),
+        (20.0, 2, 20, 2),
+        (19.0, 2, 38, 1),  # not two rounds of 20 epochs: one of more
+        (1e9, 3, 100, 3),
+    ],
 )
-def test_a_final_fit_has_the_epochs_there_is_time_for_but_those_of_the_search_at_least(
-    seconds: float, epochs: int
+def test_final_fits_have_the_epochs_there_is_time_for_but_those_of_the_search_at_least(
+    seconds: float, rounds: int, epochs: int, left: int
 ) -> None:
-    assert affordable(FINAL, SEARCH, trained(5.0), seconds) == Budget(epochs, 15)
+    found = affordable(FINAL, SEARCH, rounds, trained(5.0), seconds)
+    assert found == (Budget(epochs, 15), left)
 
 
 def test_fewer_final_epochs_than_the_search_had_are_kept() -> None:
-    assert affordable(Budget(7, 15), SEARCH, trained(5.0), 1e9) == Budget(7, 15)
+    assert affordable(Budget(7, 15), SEARCH, 1, trained(5.0), 1e9) == (Budget(7, 15), 1)
 
 
 def test_a_training_that_took_no_time_limits_nothing() -> None:
-    assert affordable(FINAL, SEARCH, trained(0.0), 3.0) == FINAL
+    assert affordable(FINAL, SEARCH, 2, trained(0.0), 3.0) == (FINAL, 2)

@@ -6,13 +6,13 @@ They see the same rows, prepared the same way, and the same metric as the winner
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from evonet.champion.fitting import fit
+from evonet.champion.fitting import fit, scores_on_test
 from evonet.data.dataset import Dataset, Part
 from evonet.evaluation import Budget
 from evonet.genome import Genome, Layer
@@ -65,8 +65,11 @@ def fit_baselines(
         logistic = LogisticRegression(max_iter=300)
         yield _fitted("linear", "logistic regression", logistic, dataset, metric)
     training = training_seed(seed, DEFAULT_MLP.key)
-    default = fit(DEFAULT_MLP, dataset, {metric.name: metric}, metric, loss, budget, training)
-    scores = default.outcome.score, default.test_scores.get(metric.name)
+    default = fit(DEFAULT_MLP, dataset, metric, loss, budget, training)
+    tested: Mapping[str, float | None] = {}
+    if default.score is not None and default.fitted is not None:
+        tested = scores_on_test(DEFAULT_MLP, default.fitted, dataset, {metric.name: metric}, loss)
+    scores = default.score, tested.get(metric.name)
     yield Baseline("default MLP", f"no search: {DEFAULT_MLP}", *scores)
 
 

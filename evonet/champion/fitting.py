@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
 from evonet.data.dataset import Dataset
@@ -15,34 +17,14 @@ from evonet.training.evaluator import Outcome, output_score, refusal, tried
 from evonet.training.trained import Trained
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A network that was fitted, or the reason why not.
-
-    Attributes:
-        outcome: status, curves and validation score.
-        test_scores: metrics on the test part by name; empty if it failed.
-    """
-
-    outcome: Outcome[Trained]
-    test_scores: Mapping[str, float | None]
-
-
 def fit(
-    genome: Genome,
-    dataset: Dataset,
-    metrics: Mapping[str, Metric],
-    metric: Metric,
-    loss: str,
-    budget: Budget,
-    seed: int,
-) -> Fit:
-    """Fit a network and score it on the validation and the test part.
+    genome: Genome, dataset: Dataset, metric: Metric, loss: str, budget: Budget, seed: int
+) -> Outcome[Trained]:
+    """Fit a network and score it on the validation part.
 
     Args:
         genome: what to fit.
         dataset: what to fit and score on.
-        metrics: those to compute on the test part.
         metric: of the validation part.
         loss: as ``choose_loss`` returns it.
         budget: how long to train.
@@ -51,15 +33,57 @@ def fit(
     from evonet.training.trainer import Trainer  # loads Numba, which only what fits needs
 
     if (refused := refusal(genome, dataset)) is not None:
-        return Fit(refused, {})
-    trainer = Trainer(dataset, loss, budget)
+        return refused
     with threadpool_limits(1):  # sums depend on threads
-        outcome = tried(
-            lambda: trainer.fit(genome, seed),
+        return tried(
+            lambda: Trainer(dataset, loss, budget).fit(genome, seed),
             lambda trained: output_score(trained.outputs, dataset, metric, dataset.validation),
         )
-        if outcome.fitted is None or outcome.score is None:
-            return Fit(outcome, {})
-        tested = trainer.outputs(genome, outcome.fitted, dataset.test.x)
-    scores = {n: output_score(tested, dataset, m, dataset.test) for n, m in metrics.items()}
-    return Fit(outcome, scores)
+
+
+def fit_seeds(
+    genome: Genome,
+    dataset: Dataset,
+    metric: Metric,
+    loss: str,
+    budget: Budget,
+    seeds: Sequence[int],
+    workers: int,
+) -> list[Outcome[Trained]]:
+    """The same on several seeds, by several processes at the same time; in the order of the seeds.
+
+    Where a process dies, most likely for want of memory, this one fits one after the other.
+    """
+    test = dataset.test
+    nothing = replace(test, x=test.x[:0], y=test.y[:0], weight=None)
+    data = replace(dataset, test=nothing, folds=())
+    how = data, metric, loss, budget
+    n = min(workers, len(seeds))
+    if n > 1:
+        try:  # writable maps: Numba compiles for arrays that may be written, and writes none
+            pool = Parallel(n, backend="loky", mmap_mode="c")
+            return list(pool(delayed(fit)(genome, *how, seed) for seed in seeds))
+        except TerminatedWorkerError:
+            pass
+    return [fit(genome, *how, seed) for seed in seeds]
+
+
+def lowest_loss(outcomes: Sequence[Outcome[Trained]]) -> Outcome[Trained]:
+    """The fit with the lowest validation loss, which tells more than a score does of few rows.
+
+    Args:
+        outcomes: one at least; where all have failed, the first of them comes back.
+    """
+    good = [o for o in outcomes if o.score is not None and o.fitted is not None]
+    return min(good, key=lambda o: min(o.fitted.validation_loss)) if good else outcomes[0]  # type: ignore[union-attr]
+
+
+def scores_on_test(
+    genome: Genome, trained: Trained, dataset: Dataset, metrics: Mapping[str, Metric], loss: str
+) -> dict[str, float | None]:
+    """Metrics of a fitted network on the test part, by name; None where a number is not finite."""
+    from evonet.training.trainer import Trainer
+
+    with threadpool_limits(1):
+        outputs = Trainer(dataset, loss, Budget(1, 1)).outputs(genome, trained, dataset.test.x)
+    return {n: output_score(outputs, dataset, m, dataset.test) for n, m in metrics.items()}

@@ -48,8 +48,10 @@ def affordable_finalists(
     return next(fitting, 0)
 
 
-def affordable(budget: Budget, least: Budget, evaluation: Evaluation, seconds: float) -> Budget:
-    """As many epochs of a final fit as some seconds allow, but those of the search at least.
+def affordable(
+    budget: Budget, least: Budget, rounds: int, evaluation: Evaluation, seconds: float
+) -> tuple[Budget, int]:
+    """As many epochs of the final fits as some seconds allow, but those of the search at least.
 
     The schedule of the learning rate ends with the last epoch, so that it matters how many there
     are to be, not only when to stop.
@@ -57,11 +59,19 @@ def affordable(budget: Budget, least: Budget, evaluation: Evaluation, seconds: f
     Args:
         budget: without a limit on time.
         least: of the search.
+        rounds: how many times as long as one fit all of them would take.
         evaluation: the network's training in the search.
-        seconds: how long the fit may take.
+        seconds: how long the fits may take.
+
+    Returns:
+        The budget of each fit, and the rounds there is time for: one at least.
     """
-    epochs = int(seconds / _seconds_per_epoch(evaluation)) if evaluation.seconds else budget.epochs
-    return replace(budget, epochs=min(budget.epochs, max(least.epochs, epochs)))
+    each = _seconds_per_epoch(evaluation)
+    if not each:
+        return budget, rounds
+    rounds = min(rounds, max(1, int(seconds / (least.epochs * each))))
+    epochs = max(least.epochs, int(seconds / (rounds * each)))
+    return replace(budget, epochs=min(budget.epochs, epochs)), rounds
 
 
 def _seconds_per_epoch(evaluation: Evaluation) -> float:

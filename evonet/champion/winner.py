@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evonet.champion.fitting import fit
+from evonet.champion.fitting import fit_seeds, lowest_loss, scores_on_test
 from evonet.data.dataset import Dataset
 from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation
@@ -131,6 +131,8 @@ def crown(
     loss: str,
     budget: Budget,
     seed: int,
+    n_fits: int = 1,
+    workers: int = 1,
     on_splits: bool = False,
 ) -> tuple[Winner, Any]:
     """Fit the first finalist; the next one only where its training fails.
@@ -142,6 +144,8 @@ def crown(
         loss: as ``choose_loss`` returns it.
         budget: how long to train.
         seed: the run's seed; the final fit draws other numbers than the search did.
+        n_fits: fits on as many seeds, of which the one with the lowest validation loss is kept.
+        workers: processes that fit at the same time.
         on_splits: whether the finalists were trained again on other splits of the rows.
 
     Returns:
@@ -150,20 +154,23 @@ def crown(
     Raises:
         TrainingError: the final fit of every finalist failed.
     """
+    metrics = metrics_of(dataset.target)
     for finalist in finalists:
         genome = finalist.genome
-        training = training_seed(seed, genome.key, FINAL_REPEAT)
-        fitted = fit(genome, dataset, metrics_of(dataset.target), metric, loss, budget, training)
-        outcome, trained = fitted.outcome, fitted.outcome.fitted
+        seeds = _final_seeds(training_seed(seed, genome.key, FINAL_REPEAT), genome, n_fits)
+        fits = fit_seeds(genome, dataset, metric, loss, budget, seeds, workers)
+        outcome = lowest_loss(fits)
+        trained = outcome.fitted
         if trained is None or outcome.score is None:
             continue
+        tested = scores_on_test(genome, trained, dataset, metrics, loss)
         winner = Winner(
             genome=genome,
             search_score=finalist.search_score,
             repeats=finalist.repeats,
             validation_score=outcome.score,
-            test_score=fitted.test_scores[metric.name],
-            test_scores=fitted.test_scores,
+            test_score=tested[metric.name],
+            test_scores=tested,
             parameters=dataset.parameter_count(genome),
             best_epoch=trained.best_epoch,
             train_loss=trained.train_loss,
@@ -177,6 +184,11 @@ def crown(
         f"The final fit failed for the best {len(finalists)} genomes ({outcome.reason}). Lower "
         "the learning rates of the search space, or pass a smaller --final-epochs."
     )
+
+
+def _final_seeds(first: int, genome: Genome, n: int) -> list[int]:
+    """Seeds of the final fits."""
+    return [first, *(training_seed(first, genome.key, i) for i in range(1, n))]
 
 
 def save_winner(folder: Path, winner: Winner, model: Any) -> None:
