@@ -132,7 +132,7 @@ class RunConfig(BaseModel):
     target_score: float | None = _number(None, "Stop", "Validation score that is good enough.")
 
     finalists: int = _number(
-        5, "Winner", "Best networks that are trained again, at most.", ge=1, le=1000
+        10, "Winner", "Best networks that are trained again, at most.", ge=1, le=1000
     )
     repeats: int = _number(
         4,

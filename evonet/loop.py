@@ -18,6 +18,7 @@ from statistics import median
 
 from evonet.champion.baselines import fit_baselines
 from evonet.champion.timing import (
+    MOST_FOR_FINALISTS,
     SAVING,
     affordable,
     affordable_finalists,
@@ -150,8 +151,9 @@ def _reserve(session: Session, evaluations: Iterable[Evaluation]) -> float:
     if not best:
         return SAVING
     repeats = seconds_of_repeats(best, config.repeats, session.workers)
-    fits = max(seconds_of_fit(e, session.final_budget) for e in best) * session.fit_rounds
-    return repeats + fits + SAVING
+    repeats = min(repeats, 60 * config.max_minutes * MOST_FOR_FINALISTS)
+    fit = max(seconds_of_fit(e, session.final_budget) for e in best)  # more if there is time
+    return repeats + fit + SAVING
 
 
 def _refuse_hopeless(search: Search, outcomes: Sequence[StoredEvaluation]) -> None:
@@ -226,7 +228,9 @@ def _revalidated(
     n = count_finalists(config.finalists, config.repeats, len(ranked))
     if config.max_minutes is not None:
         best = [finalist.searched for finalist in ranked[:n] if finalist.searched]
-        left = 60 * config.max_minutes - clock.seconds - SAVING - max(e.seconds for e in best)
+        limit = 60 * config.max_minutes
+        left = limit - clock.seconds - SAVING - max(e.seconds for e in best)
+        left = min(left, limit * MOST_FOR_FINALISTS)
         n = affordable_finalists(best, config.repeats, session.workers, left)
     if not n:
         return list(ranked)

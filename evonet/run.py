@@ -12,7 +12,8 @@ from evonet.genome import Genome, SearchSpace
 from evonet.genome.files import read_genomes, starters, write_genomes
 from evonet.loop import run_session
 from evonet.progress import Observer, RunResult
-from evonet.session import Session, plan_trainings
+from evonet.session import Session
+from evonet.setup import Setup
 from evonet.store.record import RunRecord
 from evonet.training.plan import Plan
 
@@ -102,7 +103,7 @@ def plan(config: RunConfig, genomes: Sequence[Genome] = ()) -> Plan:
         EvonetError: the data, the space or a setting cannot work.
     """
     space = _space(config)
-    return plan_trainings(config, space, _founders(config, space), genomes)
+    return Setup.of(config, space, _founders(config, space)).plan(genomes)
 
 
 def save_population(folder: Path, file: Path) -> int:

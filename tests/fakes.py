@@ -9,7 +9,7 @@ from statistics import fmean
 import pytest
 
 import evonet.loop
-import evonet.session
+import evonet.setup
 from evonet.champion.winner import Winner
 from evonet.data.dataset import Dataset
 from evonet.evaluation import Evaluation, Request, Rung, as_asked
@@ -83,7 +83,7 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
         return winner, None
 
     for engine in ("KerasEvaluator", "FusedEvaluator"):
-        monkeypatch.setattr(evonet.session, engine, Fake)
+        monkeypatch.setattr(evonet.setup, engine, Fake)
     monkeypatch.setattr(evonet.loop, "compile_loops", lambda *_: None)
     monkeypatch.setattr(evonet.loop, "fit_baselines", lambda *_: iter(()))
     monkeypatch.setattr(evonet.loop, "crown", crown)

@@ -75,6 +75,18 @@ class TestPlans:
         if plan.workers < min(workers, len(plan.portions)):  # then one more would not fit
             assert (plan.workers + 1) * (each + GIB) > plan.memory
 
+    @pytest.mark.parametrize(("seconds", "shortest_first"), [(1e9, False), (1e-9, True)])
+    def test_where_time_will_not_do_the_shortest_come_first(
+        self, seconds: float, shortest_first: bool
+    ) -> None:
+        large = replace(SMALL, layers=(Layer(1024, "relu"),) * 3)
+        requests = [Request(g, seed) for seed in range(3) for g in (large, SMALL)]
+        plan = make_plan(requests, ROWS, BUDGET, 2, seconds=seconds)
+        first = [training.request.genome for training in plan.planned][:3]
+        assert first == [SMALL if shortest_first else large] * 3
+        unlimited = make_plan(requests, ROWS, BUDGET, 2)
+        assert sorted(map(len, plan.portions)) == sorted(map(len, unlimited.portions))
+
     @given(**PLANS)
     def test_what_is_too_large_is_larger_than_all_that_fits(
         self, requests: list[Request], rows: Rows, workers: int, memory: float

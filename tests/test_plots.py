@@ -25,7 +25,7 @@ from matplotlib.text import Text
 from evonet.errors import RecordError
 from evonet.evaluation import Evaluation
 from evonet.genome import Genome, Layer
-from evonet.report import look, plots
+from evonet.report import look, plots, population
 from evonet.report.figures import FIGURES, main, save_figures
 from evonet.report.tables import generations_table, population_table
 from evonet.store.record import RunRecord, StoredCandidate, StoredEvaluation, StoredGeneration
@@ -250,14 +250,14 @@ class TestPopulation:
         table = pd.DataFrame(
             {"generation": [0, 0, 1, 1, 2], "activation": ["relu relu", "elu", "elu", "elu", ""]}
         )
-        shares = plots.choice_shares(table, "activation")
+        shares = population.choice_shares(table, "activation")
         assert sorted(shares.index) == ["elu", "relu"]
         assert shares.loc["relu"].to_list() == pytest.approx([2 / 3, 0, math.nan], nan_ok=True)
         assert shares.loc["elu"].to_list() == pytest.approx([1 / 3, 1, math.nan], nan_ok=True)
 
     def test_commonest_choice_of_the_last_generation_comes_first(self) -> None:
         table = pd.DataFrame({"generation": [0, 0, 1], "optimizer": ["adam", "adam", "sgd"]})
-        assert plots.choice_shares(table, "optimizer").index.to_list() == ["sgd", "adam"]
+        assert population.choice_shares(table, "optimizer").index.to_list() == ["sgd", "adam"]
 
     def test_map_holds_the_shares(self, tmp_path: Path) -> None:
         figure = draw(make_run(tmp_path / "run"), "population")

@@ -182,7 +182,7 @@ class TestStopping:
         with pytest.raises(ConfigError, match=r"epochs cannot change within a run; expected a lim"):
             resume(folder, {"epochs": 3})
 
-    @pytest.mark.parametrize("version", ["evonet.data.dataset.VERSION", "evonet.session.VERSION"])
+    @pytest.mark.parametrize("version", ["evonet.data.dataset.VERSION", "evonet.setup.VERSION"])
     def test_a_run_under_other_rules_of_preparing_or_training_is_refused(
         self, config: RunConfig, monkeypatch: pytest.MonkeyPatch, version: str
     ) -> None:
@@ -412,7 +412,7 @@ class TestRevalidation:
         self, config: RunConfig, monkeypatch: pytest.MonkeyPatch, few: bool
     ) -> None:
         if not few:
-            monkeypatch.setattr("evonet.session._FEW_ROWS", 30)  # iris has 30 for validation
+            monkeypatch.setattr("evonet.setup._FEW_ROWS", 30)  # iris has 30 for validation
         observer = _Remembers()
         result = evolve(config.changed(finalists=2, repeats=4, generations=10), observer)
         assert observer.said == [(2, 4, few)]
@@ -444,7 +444,7 @@ class TestRevalidation:
         self, config: RunConfig, monkeypatch: pytest.MonkeyPatch, n: int, few: bool
     ) -> None:
         if not few:
-            monkeypatch.setattr("evonet.session._FEW_ROWS", 30)
+            monkeypatch.setattr("evonet.setup._FEW_ROWS", 30)
         config = config.changed(finalists=3, repeats=3)
         whole = evolve(config.changed(name="whole", results=config.results / "a"))
         stopper = StopAfter(n)
@@ -507,7 +507,7 @@ class TestMethods:
         self, config: RunConfig, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         folder = evolve(config.changed(name="tpe", method="tpe", generations=0)).folder
-        monkeypatch.setattr("evonet.session.find_spec", lambda _: None)
+        monkeypatch.setattr("evonet.setup.find_spec", lambda _: None)
         said = r"method tpe needs the package optuna, .* pip install optuna, or pass another"
         with pytest.raises(ConfigError, match=said):
             evolve(config.changed(method="tpe"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -15,6 +16,7 @@ from evonet.genome import Genome
 from evonet.metrics import Metric
 from evonet.training.evaluator import Outcome, output_score, refusal, tried
 from evonet.training.trained import Trained
+from evonet.training.worker import prepare_worker
 
 
 def fit(
@@ -62,10 +64,15 @@ def fit_seeds(
     if n > 1:
         try:  # writable maps: Numba compiles for arrays that may be written, and writes none
             pool = Parallel(n, backend="loky", mmap_mode="c")
-            return list(pool(delayed(fit)(genome, *how, seed) for seed in seeds))
+            return list(pool(delayed(_fit_in_worker)(genome, *how, seed) for seed in seeds))
         except TerminatedWorkerError:
             pass
     return [fit(genome, *how, seed) for seed in seeds]
+
+
+def _fit_in_worker(*args: Any) -> Outcome[Trained]:
+    prepare_worker()
+    return fit(*args)
 
 
 def lowest_loss(outcomes: Sequence[Outcome[Trained]]) -> Outcome[Trained]:

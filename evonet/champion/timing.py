@@ -9,6 +9,8 @@ from evonet.evaluation import Budget, Evaluation
 
 #: Seconds to load TensorFlow and to save the model: 5 to 8 on two cores of 2021.
 SAVING = 8.0
+#: The share of the time that finalists have at most: as of the trainings without a limit. Untuned.
+MOST_FOR_FINALISTS = 1 / 6
 
 
 def seconds_of_repeats(finalists: Sequence[Evaluation], repeats: int, workers: int) -> float:

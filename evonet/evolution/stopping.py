@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: The share of the time that the search has at least, whatever follows it takes. Untuned.
+LEAST_SHARE = 0.5
+
 
 @dataclass(frozen=True)
 class StopRules:
@@ -40,7 +43,7 @@ class StopRules:
             trainings: of the search so far.
             seconds: of the run so far.
             best_fitness: of all so far.
-            reserve: seconds that what follows the search will take; half the time at most.
+            reserve: seconds that what follows the search will take.
         """
         if self.target_fitness is not None and best_fitness >= self.target_fitness:
             return "the target score is reached"
@@ -50,6 +53,6 @@ class StopRules:
             limit = 60 * self.max_minutes
             if seconds >= limit:
                 return f"the limit of {self.max_minutes:g} min is reached"
-            if seconds >= limit - min(reserve, limit / 2):
+            if seconds >= limit - min(reserve, limit * (1 - LEAST_SHARE)):
                 return f"the rest of {self.max_minutes:g} min is for the winner"
         return None

@@ -70,7 +70,7 @@ def learning_curves_figure(record: RunRecord) -> Figure:
 
 def population_figure(record: RunRecord) -> Figure:
     """The genes of the population over the generations."""
-    from evonet.report.plots import plot_population
+    from evonet.report.population import plot_population
 
     _refuse_unfinished(record)
     figure = _new_figure(13, 10)

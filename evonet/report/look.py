@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib import rc_context
 from matplotlib.artist import Artist
@@ -28,6 +29,8 @@ BLUE, ORANGE, GREEN, PURPLE, INK, GREY = (
     "#222222",
     "#666666",
 )
+#: Lines with more points than this have no markers.
+MAX_MARKERS = 40
 _METRIC_WORDS = {
     "balanced_accuracy": "balanced accuracy",
     "f1_macro": "macro F1",
@@ -217,3 +220,18 @@ def log_axis(
         FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}")
     )
     axis.set_minor_formatter(NullFormatter())
+
+
+def band(axes: Axes, x: pd.Series, lower: pd.Series, upper: pd.Series, alpha: float) -> None:
+    """A light area from ``lower`` to ``upper``; a narrow one where there is one x."""
+    if len(x) == 1:
+        x, lower, upper = (pd.concat([series, series]) for series in (x, lower, upper))
+        x = x + np.array([-0.02, 0.02])
+    axes.fill_between(x, lower, upper, color=BLUE, alpha=alpha, linewidth=0)
+
+
+def generation_limits(axes: Axes, generations: pd.Series) -> None:
+    """From the first to the last generation, and a little more on both sides."""
+    first, last = int(generations.min()), int(generations.max())
+    pad = max(0.02 * (last - first), 0.15)
+    axes.set_xlim(first - pad, last + pad)

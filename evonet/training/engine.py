@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-import time
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from multiprocessing import parent_process
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
 
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from threadpoolctl import threadpool_limits
 
 from evonet.data.dataset import Dataset
 from evonet.errors import TrainingError
@@ -26,24 +19,9 @@ from evonet.genome import Genome
 from evonet.metrics import Metric
 from evonet.training.backend import find_device, load_backend
 from evonet.training.cache_folder import cache_folder
-from evonet.training.evaluator import (
-    Outcome,
-    evaluation_of,
-    failure_of,
-    goes_on,
-    judged,
-    on_fold,
-    on_folds,
-    output_score,
-    race_on,
-    tried,
-)
+from evonet.training.evaluator import Outcome, evaluation_of
 from evonet.training.plan import Plan, Rows, available_cores, make_plan, memory_bytes
-from evonet.training.trained import Race, Trained
-
-if TYPE_CHECKING:
-    from evonet.training.groups import GroupTrainer
-    from evonet.training.trainer import Trainer
+from evonet.training.worker import Job, train, train_numbered
 
 
 def check_device(device: str, precision: str) -> str:
@@ -95,6 +73,7 @@ class FusedEvaluator:
         workers: processes, or GPUs, that train at the same time; None for as many as there are.
         device: "auto" for a GPU where there is one; "cpu" or "gpu".
         precision: "float32", or on a GPU "bfloat16" for the factors of products.
+        seconds: how long a call may take; where it would take longer, short trainings come first.
     """
 
     dataset: Dataset
@@ -104,6 +83,7 @@ class FusedEvaluator:
     workers: int | None = None
     device: str = "auto"
     precision: str = "float32"
+    seconds: float = math.inf
 
     def plan(self, requests: Sequence[Request]) -> Plan:
         """How the requests would be trained.
@@ -125,7 +105,7 @@ class FusedEvaluator:
         if device == "gpu":
             n_gpus = len(load_backend().devices())
             most = min(self.workers or n_gpus, n_gpus)
-        return make_plan(requests, rows, self.budget, most, memory_bytes(), device)
+        return make_plan(requests, rows, self.budget, most, memory_bytes(), device, self.seconds)
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
         """Train the requests; each comes back as soon as its portion is done."""
@@ -138,7 +118,7 @@ class FusedEvaluator:
             yield from self._on_gpus(portions, plan)
         elif plan.device == "gpu" or self.workers == 1:
             for portion in portions:
-                yield from _train(self._job(plan), portion)
+                yield from train(self._job(plan), portion)
         else:
             yield from self._in_processes(portions, plan)
 
@@ -150,16 +130,16 @@ class FusedEvaluator:
         for gpu in range(plan.workers):
             free.put(gpu)
 
-        def train(portion: list[Request]) -> list[tuple[Request, Evaluation]]:
+        def train_there(portion: list[Request]) -> list[tuple[Request, Evaluation]]:
             gpu = free.get()
             try:
-                return _train(replace(job, gpu=gpu), portion)
+                return train(replace(job, gpu=gpu), portion)
             finally:
                 free.put(gpu)
 
         pool = ThreadPoolExecutor(plan.workers)
         try:
-            for done in as_completed([pool.submit(train, portion) for portion in portions]):
+            for done in as_completed([pool.submit(train_there, portion) for portion in portions]):
                 yield from done.result()
         finally:
             pool.shutdown(cancel_futures=True)  # what has begun is trained to its end
@@ -188,7 +168,7 @@ class FusedEvaluator:
                 pre_dispatch=1 if workers == 1 else "2*n_jobs",
                 mmap_mode="c",  # Numba compiles for arrays that may be written, and writes none
             )
-            finished = pool(delayed(_train_numbered)(job, i, left[i]) for i in waiting)
+            finished = pool(delayed(train_numbered)(job, i, left[i]) for i in waiting)
             try:
                 for i, results in finished:
                     del left[i]
@@ -211,11 +191,11 @@ class FusedEvaluator:
         """Threads of a worker: the same all through a run, since sums depend on them."""
         return max(1, available_cores() // (self.workers or available_cores()))
 
-    def _job(self, plan: Plan) -> _Job:
+    def _job(self, plan: Plan) -> Job:
         test = self.dataset.test
         nothing = replace(test, x=test.x[:0], y=test.y[:0], weight=None)
         dataset = replace(self.dataset, test=nothing)
-        return _Job(
+        return Job(
             dataset,
             self.metric,
             self.loss,
@@ -227,145 +207,3 @@ class FusedEvaluator:
 
     def _out_of_memory(self, request: Request, reason: str) -> Evaluation:
         return evaluation_of(request, self.dataset, [Outcome("out_of_memory", reason)])
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What a worker needs to know; plain values and arrays, which joblib shares between workers."""
-
-    dataset: Dataset
-    metric: Metric
-    loss: str
-    budget: Budget
-    threads: int
-    device: str
-    precision: str
-    gpu: int = 0  # which one
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Equal keys, equal trainers, but for the GPU."""
-        data = self.dataset
-        how = self.loss, self.budget, self.device, self.precision
-        return data.fingerprint, len(data.train), len(data.validation), str(data.protocol), *how
-
-    def trainers(self) -> list[Trainer] | list[GroupTrainer]:
-        """What trains, one for each fold; imported late: only workers need Numba or Keras."""
-        folds = self.dataset.scored_on
-        if self.device == "gpu":
-            from evonet.training.groups import GroupTrainer
-
-            how = self.loss, self.budget, self.precision, self.gpu
-            return [GroupTrainer(data, *how) for data in folds]
-        from evonet.training.trainer import Trainer
-
-        return [Trainer(data, self.loss, self.budget) for data in folds]
-
-    def score(self, fold: int, trained: Trained) -> float | None:
-        """The metric of a network trained on a fold; None where a prediction is not finite."""
-        data = self.dataset.scored_on[fold]
-        return output_score(trained.outputs, data, self.metric, data.validation)
-
-    def race(self, request: Request, fold: int) -> Race:
-        """What may end a training on a fold before its budget does."""
-        return race_on(request, self.dataset.scored_on[fold], self.metric, self.budget)
-
-
-#: The trainers of this process, by GPU, with their keys: one data set at a time is kept ready.
-_trainers: dict[int, tuple[tuple[object, ...], Any]] = {}
-
-
-def _train(job: _Job, requests: Sequence[Request]) -> list[tuple[Request, Evaluation]]:
-    """Train some requests in this process, which stays warm for the next ones."""
-    _prepare()
-    if job.gpu not in _trainers or _trainers[job.gpu][0] != job.key:
-        _trainers[job.gpu] = job.key, job.trainers()
-    _, trainers = _trainers[job.gpu]
-    if job.device == "gpu":
-        return _train_group(trainers, job, requests)
-    with threadpool_limits(job.threads):
-        return [(request, _train_one(trainers, job, request)) for request in requests]
-
-
-def _train_numbered(
-    job: _Job, number: int, requests: Sequence[Request]
-) -> tuple[int, list[tuple[Request, Evaluation]]]:
-    """The same with the number of a portion: which one it was that comes back."""
-    return number, _train(job, requests)
-
-
-def _train_one(trainers: Sequence[Trainer], job: _Job, request: Request) -> Evaluation:
-    """Train one network; whatever goes wrong is an evaluation too."""
-    started = time.perf_counter()
-
-    def attempt_one(fold: int, asked: Request) -> Outcome[Trained]:
-        race = job.race(asked, fold)
-        return tried(
-            lambda: trainers[fold].fit(asked.genome, asked.seed, race), partial(job.score, fold)
-        )
-
-    outcomes = on_folds(request, len(trainers), attempt_one)
-    return evaluation_of(request, job.dataset, outcomes, time.perf_counter() - started)
-
-
-def _train_group(
-    trainers: Sequence[GroupTrainer], job: _Job, requests: Sequence[Request]
-) -> list[tuple[Request, Evaluation]]:
-    """Train networks side by side, on one fold after the other."""
-    started = time.perf_counter()
-    outcomes: list[list[Outcome[Trained]]] = [[] for _ in requests]
-    going = list(range(len(requests)))
-    for fold, trainer in enumerate(trainers):
-        group = [on_fold(requests[i], fold) for i in going]
-        races = [job.race(request, fold) for request in group]
-        found = _side_by_side(trainer, group, races, partial(job.score, fold))
-        for i, outcome in zip(going, found, strict=True):
-            outcomes[i].append(outcome)
-        going = [i for i in going if goes_on(outcomes[i][-1])]
-        if not going:
-            break
-    seconds = (time.perf_counter() - started) / len(requests)
-    return [
-        (request, evaluation_of(request, job.dataset, own, seconds))
-        for request, own in zip(requests, outcomes, strict=True)
-    ]
-
-
-def _side_by_side(
-    trainer: GroupTrainer,
-    requests: Sequence[Request],
-    races: Sequence[Race],
-    score_of: Callable[[Trained], float | None],
-) -> list[Outcome[Trained]]:
-    """Train networks in one program; where memory does not suffice, one half after the other."""
-    try:
-        return [judged(trained, score_of) for trained in trainer.fit(requests, races)]
-    except Exception as error:
-        lost = failure_of(error)
-    # Out here, where the error no longer holds the group's arrays.
-    if lost.status != "out_of_memory" or len(requests) == 1:
-        return [lost] * len(requests)
-    half = len(requests) // 2
-    return [
-        outcome
-        for part in (slice(half), slice(half, None))
-        for outcome in _side_by_side(trainer, requests[part], races[part], score_of)
-    ]
-
-
-@cache
-def _prepare() -> None:
-    """Before the first training of a process."""
-    if parent_process() is not None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
-        threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
-
-
-def _follow(parent: int) -> None:
-    """End this worker when the process that started it is gone, even if it was killed.
-
-    Where the system tells it: on Windows a process keeps the number of a dead parent.
-    """
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)

@@ -181,6 +181,7 @@ def make_plan(
     workers: int,
     memory: float = float("inf"),
     device: str = "cpu",
+    seconds: float = float("inf"),
 ) -> Plan:
     """Plan some trainings.
 
@@ -191,6 +192,8 @@ def make_plan(
         workers: most processes at the same time, or GPUs.
         memory: bytes of the machine.
         device: "cpu" or "gpu".
+        seconds: how long they may take on a CPU. Where all of them take longer, the shortest come
+            first, so that many are done when time is up.
 
     Returns:
         A plan in which every request occurs once, in a portion or in ``too_large``.
@@ -203,6 +206,8 @@ def make_plan(
     largest = max((training.bytes for training in fits), default=0)
     fitting = int(min(workers, memory // (_PROCESS_BYTES + data + largest)))
     portions = _groups(fits) if device == "gpu" else _portions(fits, workers)
+    if device == "cpu" and sum(training.seconds for training in fits) > seconds * max(1, fitting):
+        portions.reverse()
     return Plan(
         device,
         tuple(portions),

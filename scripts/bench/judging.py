@@ -14,7 +14,7 @@ from evonet.config import RunConfig
 from evonet.data.dataset import Dataset
 from evonet.evaluation import Budget
 from evonet.metrics import metrics_of, score
-from evonet.session import search_budget
+from evonet.setup import search_budget
 
 #: What comes after a search (loading the best model, predicting), in times of what came before it
 #: (Python, imports, data), which says how fast the machine is at the moment. Untuned.

@@ -1,0 +1,283 @@
+"""What follows from a run's settings and its data, and needs no record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from importlib.util import find_spec
+
+from evonet.champion.baselines import constant_score
+from evonet.config import RunConfig
+from evonet.data.dataset import Dataset, load_dataset
+from evonet.errors import ConfigError, DataError
+from evonet.evaluation import Budget, Evaluation, Hurdle, Request
+from evonet.evolution.methods import METHODS
+from evonet.evolution.racing import hurdles
+from evonet.evolution.search import Search, SearchSettings
+from evonet.evolution.stopping import LEAST_SHARE, StopRules
+from evonet.fitness import Fitness, fitnesses, reference
+from evonet.genome import Genome, SearchSpace
+from evonet.metrics import Metric, choose_metric
+from evonet.streams import stream, training_seed
+from evonet.training.engine import FusedEvaluator, check_device
+from evonet.training.evaluator import Evaluator, KerasEvaluator
+from evonet.training.keras_model import VERSION, choose_loss
+from evonet.training.plan import Plan, available_cores
+
+#: The final fit waits this many times longer for a lower loss than the search does. Untuned.
+_FINAL_PATIENCE = 3
+#: The final fit has so many times the epochs of the search. Untuned.
+_FINAL_EPOCHS = 5
+#: The search waits for a lower loss as long as this share of its epochs.
+_PATIENCE = 4
+#: A validation part of fewer rows is not what finalists are chosen on. Untuned.
+_FEW_ROWS = 5_000
+#: Epochs for a candidate where there are many rows, and where there are few.
+_EPOCHS = 20, 100
+#: Between these two, a candidate sees so many rows in all its epochs.
+_ROWS_SEEN = 50_000
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Settings, data, and all that follows from them.
+
+    Attributes:
+        config: the run's settings.
+        dataset: the data as networks see them.
+        space: where genomes come from.
+        founders: genomes the first generation starts with.
+    """
+
+    config: RunConfig
+    dataset: Dataset
+    space: SearchSpace
+    founders: Sequence[Genome]
+
+    @staticmethod
+    def of(config: RunConfig, space: SearchSpace, founders: Sequence[Genome]) -> Setup:
+        """Read the data; refuse what cannot work on them or on this machine.
+
+        Genes that mean nothing in the task are pinned, and the space adopts the founders.
+
+        Raises:
+            EvonetError: the data cannot be learned from, or a setting does not fit them.
+        """
+        dataset = load_dataset(config)
+        space = space.for_task(dataset.target.task)
+        rng = stream(config.seed, "founders")
+        setup = Setup(config, dataset, space, [space.adopt(rng, genome) for genome in founders])
+        choose_metric(config.metric, dataset.target)
+        choose_loss(config.loss, dataset.target)
+        _check_device(config)
+        check_method(config)
+        return setup
+
+    @cached_property
+    def metric(self) -> Metric:
+        """What the run improves."""
+        return choose_metric(self.config.metric, self.dataset.target)
+
+    @cached_property
+    def loss(self) -> str:
+        """What networks are trained on, as Keras names it."""
+        return choose_loss(self.config.loss, self.dataset.target)
+
+    @property
+    def search_budget(self) -> Budget:
+        """How long a candidate may train."""
+        return search_budget(self.config, len(self.dataset.train))
+
+    @property
+    def final_budget(self) -> Budget:
+        """How long the winner, and the default network it is held against, may train."""
+        search = self.search_budget
+        epochs = self.config.final_epochs or _FINAL_EPOCHS * search.epochs
+        return Budget(epochs, _FINAL_PATIENCE * search.patience_epochs)
+
+    @property
+    def stop_rules(self) -> StopRules:
+        """The limits of the search."""
+        config, target = self.config, self.config.target_score
+        if target is not None:
+            target *= self.metric.sign
+        return StopRules(
+            config.generations, config.max_trainings, config.max_minutes, config.patience, target
+        )
+
+    @property
+    def workers(self) -> int:
+        """How many candidates train at the same time on a CPU."""
+        return 1 if self.config.engine == "keras" else self.config.workers or available_cores()
+
+    @property
+    def fit_rounds(self) -> int:
+        """How many times as long as one final fit all of them take."""
+        return -(-self.config.final_fits // self.workers)
+
+    @property
+    def protocol(self) -> dict[str, object]:
+        """Everything besides genome and seed that a score of the search depends on."""
+        return self.protocol_of(self.dataset)
+
+    def protocol_of(self, dataset: Dataset) -> dict[str, object]:
+        """The same of a score on the same rows, split in another way; as plain values."""
+        budget = self.search_budget
+        return {
+            "data": dataset.fingerprint,
+            "prepared": dataset.protocol,
+            "metric": self.metric.name,
+            "loss": self.loss,
+            "budget": [budget.epochs, budget.patience_epochs],
+            "engine": self.config.engine,
+            "precision": self.config.precision,
+            "training": VERSION,
+        }
+
+    @cached_property
+    def other_splits(self) -> Dataset | None:
+        """The data with as many folds as a finalist is trained again; None for the one split.
+
+        Where rows are few, those of the validation part have been looked at too often after a
+        search: a finalist is scored on all rows that are not for the test.
+        """
+        few = len(self.dataset.validation) < _FEW_ROWS
+        if self.config.folds is not None or self.config.repeats < 2 or not few:
+            return None
+        try:
+            return load_dataset(self.config.changed(folds=self.config.repeats))
+        except (ConfigError, DataError):  # too few rows for so many folds
+            return None
+
+    def engine(self, dataset: Dataset) -> Evaluator:
+        """What trains candidates on some data."""
+        common = dataset, self.metric, self.loss, self.search_budget
+        return KerasEvaluator(*common) if self.config.engine == "keras" else self._fused(dataset)
+
+    def _fused(self, dataset: Dataset) -> FusedEvaluator:
+        config = self.config
+        how = config.workers, config.device, config.precision
+        common = dataset, self.metric, self.loss, self.search_budget
+        minutes = config.max_minutes
+        seconds = math.inf if minutes is None else 60 * minutes * LEAST_SHARE
+        return FusedEvaluator(*common, *how, seconds)
+
+    @property
+    def measure(self) -> Callable[[Genome], float | None] | None:
+        """What times a network's predictions, where that is an objective."""
+        if "inference_ms" not in self.config.objective:
+            return None
+        from evonet.training.latency import inference_ms  # loads Numba
+
+        return partial(inference_ms, dataset=self.dataset)
+
+    def plan(self, genomes: Sequence[Genome]) -> Plan:
+        """How the fused engine would train some genomes, or else the first generation.
+
+        Raises:
+            ConfigError: the engine makes no plans.
+        """
+        if self.config.engine != "fused":
+            raise ConfigError(
+                f"engine {self.config.engine} trains one network after the other, without a plan. "
+                "Leave out --engine."
+            )
+        genomes = genomes or [candidate.genome for candidate in self.new_search().ask()]
+        return self._fused(self.dataset).plan([self.request(genome) for genome in genomes])
+
+    def request(self, genome: Genome, repeat: int = 0, hurdles: tuple[Hurdle, ...] = ()) -> Request:
+        """The training the search asks for, or another one of the same genome."""
+        seed = training_seed(self.config.seed, genome.key, repeat)
+        return Request(genome, seed, repeat, hurdles)
+
+    def hurdles(self, search: Search, evaluations: Mapping[str, Evaluation]) -> tuple[Hurdle, ...]:
+        """What the candidates of the next generation must reach on their way.
+
+        Args:
+            search: asks for them.
+            evaluations: all that it was told, by genome key.
+        """
+        several = len(self.config.objective) > 1  # a small network may be behind in its score
+        if self.config.fidelity == "off" or (self.config.fidelity == "auto" and several):
+            return ()
+        return hurdles(
+            [evaluations[member.genome.key] for member in search.told],
+            self.config.population_size,
+            self.search_budget.rungs,
+            self.metric,
+            always=self.config.fidelity == "on",
+        )
+
+    def fitnesses(self, evaluation: Evaluation) -> Fitness:
+        """What selection sees of a training."""
+        return fitnesses(evaluation, self.metric, self.config.objective)
+
+    def new_search(self) -> Search:
+        """A search before its first generation."""
+        config, most = self.config, self.config.max_parameters
+        settings = SearchSettings(
+            config.population_size,
+            config.offspring,
+            config.tournament_size,
+            config.crossover_rate,
+            config.immigrants,
+        )
+
+        def fits(genome: Genome) -> bool:
+            return most is None or self.dataset.parameter_count(genome) <= most
+
+        founders = tuple(genome for genome in self.founders if fits(genome))
+        worthless: Fitness = ()
+        if len(config.objective) > 1:
+            constant = constant_score(self.dataset, self.metric)
+            worthless = reference(constant, self.metric, config.objective)
+        method = METHODS[config.method]
+        return Search(
+            self.space, settings, method, config.seed, founders, reference=worthless, fits=fits
+        )
+
+
+def search_budget(config: RunConfig, n_train: int) -> Budget:
+    """How long a candidate may train, where the config leaves it open.
+
+    An epoch of few rows is few steps, so that there are more of them.
+
+    Args:
+        config: the run's settings.
+        n_train: rows of the training part.
+
+    Example:
+        >>> [search_budget(RunConfig(), n).epochs for n in (100, 1_000, 40_000)]
+        [100, 50, 20]
+    """
+    fewest, most = _EPOCHS
+    epochs = config.epochs or min(most, max(fewest, round(_ROWS_SEEN / n_train)))
+    return Budget(epochs, config.patience_epochs or max(1, epochs // _PATIENCE))
+
+
+def _check_device(config: RunConfig) -> None:
+    """Refuse what this machine cannot train on before anything is made.
+
+    Raises:
+        EvonetError: there is no GPU for what is asked, or the engine has no choice.
+    """
+    if config.engine == "fused":
+        check_device(config.device, config.precision)
+    elif config.precision != "float32":
+        raise ConfigError("precision bfloat16 is of engine fused. Leave out --precision.")
+
+
+def check_method(config: RunConfig) -> None:
+    """Refuse a method whose package is missing.
+
+    Raises:
+        ConfigError: names the package, and the command that installs it.
+    """
+    package = METHODS[config.method].package
+    if package and find_spec(package) is None:
+        raise ConfigError(
+            f"method {config.method} needs the package {package}, which is not installed. "
+            f"Install it with pip install {package}, or pass another --method."
+        )
