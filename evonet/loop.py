@@ -115,16 +115,18 @@ def _search(session: Session, clock: Clock) -> str | None:
             requests = [session.request(c.genome, hurdles=hurdles) for c in candidates]
             best = search.best_fitness
             known: dict[str, StoredEvaluation] = {}
-            reserve = _reserve(session, told.values())
+            reserve, running = _reserve(session, told.values()), 0.0
             with closing(evaluator.evaluate(requests)) as evaluating:
                 for _ in requests:
                     if session.should_stop():
                         return None
                     n_trained = record.count_trainings()
-                    if over := rules.between_trainings(n_trained, clock.seconds, best, reserve):
+                    still_to_do = reserve + running  # what is being trained goes on to its end
+                    if over := rules.between_trainings(n_trained, clock.seconds, best, still_to_do):
                         return over
                     stored = next(evaluating)
                     known[stored.genome.key] = stored
+                    running = max(running, stored.evaluation.seconds)
                     if not told:
                         reserve = _reserve(session, [s.evaluation for s in known.values()])
                     best = max(best, fitness(stored.evaluation, metric))
@@ -152,7 +154,8 @@ def _reserve(session: Session, evaluations: Iterable[Evaluation]) -> float:
         return SAVING
     repeats = seconds_of_repeats(best, config.repeats, session.workers)
     repeats = min(repeats, 60 * config.max_minutes * MOST_FOR_FINALISTS)
-    fit = max(seconds_of_fit(e, session.final_budget) for e in best)  # more if there is time
+    # One round of fits, of any of them; more if there is time.
+    fit = median(seconds_of_fit(e, session.final_budget) for e in best)
     return repeats + fit + SAVING
 
 
