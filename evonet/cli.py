@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 
 _RESULTS = Path("results")
+#: Settings of a fit, whatever comes before it.
+_OF_FITS = ("seed", "final_epochs", "final_fits", "patience_epochs", "workers")
 Run = Annotated[str, typer.Argument(help="A run's folder, or its name in the results folder.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the run's folder and nothing else.")]
@@ -142,7 +144,7 @@ def resume_command(
 
 
 @app.command("train")
-@_with_settings("Data", "Goal", "Record", also=("seed", "final_epochs", "patience_epochs"))
+@_with_settings("Data", "Goal", "Record", also=_OF_FITS)
 def train_command(
     *,
     genome: Annotated[Path, typer.Argument(help="File of genomes, such as best_genome.json.")],

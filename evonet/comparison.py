@@ -20,8 +20,8 @@ def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
 
     ``group`` names the method, and the settings that were not the same in all runs of it: runs of
     one group differ in their seeds at most. Scores are the winner's: ``search`` as the search saw
-    it, ``revalidated`` its mean on fresh seeds with half of its 95 % interval, ``test`` with that
-    of a proportion where it is one.
+    it, ``revalidated`` its mean when trained again with half of its 95 % interval, ``test`` with
+    that of a proportion where it is one.
 
     Raises:
         RecordError: a run cannot be read, has no winner, or is of other data or another metric.

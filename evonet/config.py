@@ -5,6 +5,7 @@ The fields' order and ``panel`` give the help its order. Derived values are prop
 
 from __future__ import annotations
 
+import math
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -143,7 +144,7 @@ class RunConfig(BaseModel):
     )
 
     final_fits: int = _number(
-        4, "Winner", "Fits of the winner on fresh seeds; the lowest validation loss is kept.", ge=1
+        4, "Winner", "Fits of the winner on fresh seeds; the best of them is kept.", ge=1
     )
 
     epochs: int | None = _number(
@@ -165,7 +166,10 @@ class RunConfig(BaseModel):
         "the best third there; auto only where scores there foretell the end.",
     )
     final_epochs: int | None = _number(
-        None, "Training", "Most epochs for the winner; five times as many if left out.", ge=1
+        None,
+        "Training",
+        "Most epochs for the winner; if left out, those of candidates, or five times as many.",
+        ge=1,
     )
     engine: Literal["fused", "keras"] = _setting(
         "fused",
@@ -220,6 +224,11 @@ class RunConfig(BaseModel):
                 f"name must be a plain folder name, got {self.name!r}; pass another --name"
             )
         return self
+
+    @property
+    def max_seconds(self) -> float:
+        """The limit on the time of a run; infinite without one."""
+        return math.inf if self.max_minutes is None else 60 * self.max_minutes
 
     @property
     def pins(self) -> tuple[tuple[str, str], ...]:

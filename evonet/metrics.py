@@ -128,13 +128,37 @@ def score(
     return value if np.isfinite(value) else None
 
 
-def half_width(scores: Sequence[float]) -> float | None:
-    """Half of the 95 % interval of the mean of some scores (Student's t); None below two."""
+#: A score on fewer validation rows is noisy: of 5,000, an accuracy of 0.9 is known to 0.008 (95 %).
+FEW_ROWS = 5_000
+
+
+def half_width(scores: Sequence[float], of_folds: bool = False) -> float | None:
+    """Half of the 95 % interval of the mean of some scores (Student's t); None below two.
+
+    Args:
+        scores: to be averaged.
+        of_folds: whether they are of the folds of a cross-validation; see ``variance_of_mean``.
+    """
     from scipy.stats import t
 
     if len(scores) < 2:
         return None
-    return float(t.ppf(0.975, len(scores) - 1)) * stdev(scores) / math.sqrt(len(scores))
+    share = variance_of_mean(len(scores), of_folds)
+    return float(t.ppf(0.975, len(scores) - 1)) * stdev(scores) * math.sqrt(share)
+
+
+def variance_of_mean(n: int, of_folds: bool) -> float:
+    """The variance of a mean of ``n`` scores, in variances of one of them.
+
+    The training parts of folds overlap, so that their scores err together: 1 / n becomes 1 / n
+    plus validation rows over training rows (Nadeau & Bengio 2003, Inference for the Generalization
+    Error, https://doi.org/10.1023/A:1024068626366).
+
+    Example:
+        >>> variance_of_mean(4, of_folds=False), variance_of_mean(5, of_folds=True)
+        (0.25, 0.45)
+    """
+    return 1 / n + (1 / (n - 1) if of_folds else 0.0)
 
 
 def metrics_of(target: Target) -> dict[str, Metric]:

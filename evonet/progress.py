@@ -162,8 +162,10 @@ def read_result(record: RunRecord) -> RunResult:
     winner = Winner.from_dict(winners[-1]["winner"]) if winners else None
     again: dict[str, list[float]] = {}
     for stored in record.repeats():
-        own, scores = again.setdefault(stored.genome.key, []), stored.evaluation.folds
-        own += scores or ([] if stored.evaluation.score is None else [stored.evaluation.score])
+        evaluation = stored.evaluation
+        if winner is not None and evaluation.ok and evaluation.score is not None:
+            own = evaluation.folds if winner.on_splits else [evaluation.score]
+            again.setdefault(stored.genome.key, []).extend(own)
     return RunResult(
         record.folder,
         record.fact("stopped"),
@@ -179,11 +181,15 @@ def read_result(record: RunRecord) -> RunResult:
 
 
 class Clock:
-    """Seconds of a run: of this session, and of the search in earlier ones."""
+    """Seconds of a run, all of its sessions together.
+
+    Of a session that was killed, what came after its last generation is not known.
+    """
 
     def __init__(self, record: RunRecord) -> None:
-        self._before = record.search_seconds()
-        self._carried = self._before - sum(g.seconds for g in record.generations())
+        self._before = float(record.fact("seconds") or 0.0)
+        searched = sum(generation.seconds for generation in record.generations())
+        self._carried = record.search_seconds() - searched
         self._began = self._lap_began = time.monotonic()
 
     @property

@@ -103,7 +103,7 @@ def plan(config: RunConfig, genomes: Sequence[Genome] = ()) -> Plan:
         EvonetError: the data, the space or a setting cannot work.
     """
     space = _space(config)
-    return Setup.of(config, space, _founders(config, space)).plan(genomes)
+    return Setup.new(config, space, _founders(config, space)).plan(genomes)
 
 
 def save_population(folder: Path, file: Path) -> int:

@@ -105,7 +105,7 @@ def result_lines(result: RunResult) -> list[tuple[str, str]]:
     table += [(b.name, b.validation_score, b.test_score) for b in result.baselines]
     lines = [
         (f"Winner    {winner.genome}", "bold"),
-        (f"          {winner.parameters:,} parameters, best epoch {winner.best_epoch}", ""),
+        (f"          {winner.parameters:,} parameters, {_fitted(winner)}", ""),
         ("", ""),
         (f"          {name:<24}{'validation':>12}{'test':>12}", "bold"),
         *(
@@ -128,6 +128,15 @@ def result_lines(result: RunResult) -> list[tuple[str, str]]:
     if searched:
         lines.append((f"          evonet resume {result.folder} --generations N    search on", ""))
     return lines
+
+
+def _fitted(winner: Winner) -> str:
+    """How the winner's weights came to be."""
+    best = f"best epoch {winner.best_epoch}"
+    if not winner.epochs:  # of an older evonet
+        return best
+    fits = f"of {winner.n_fits} fits " if winner.n_fits > 1 else ""
+    return f"{best} {fits}of at most {winner.epochs} epochs"
 
 
 def _verdict(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
@@ -170,7 +179,7 @@ def _verdict(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
 
 
 def _optimism(winner: Winner, metric: Metric) -> str:
-    """How far the score of the search flatters, as trainings on fresh seeds tell."""
+    """How far the score of the search flatters, as later trainings tell."""
     searched, again = winner.search_score, winner.revalidated_score
     said = f"In the search the winner scored {score_text(searched)} on the validation part"
     if again is None or searched is None:
@@ -179,7 +188,10 @@ def _optimism(winner: Winner, metric: Metric) -> str:
     interval = "" if half_width is None else f" ± {score_text(half_width)} (95 %)"
     gap = metric.sign * (searched - again)
     verdict = f"the search flattered it by {score_text(gap)}" if gap > 0 else "no flattery in that"
-    on = f"{len(winner.repeats)} {'other splits' if winner.on_splits else 'fresh seeds'}"
+    if winner.on_splits and gap > 0:  # which is not known: the rows differ
+        verdict = f"{score_text(gap)} are flattery of the search, or of an easy validation part"
+    n = sum(score is not None for score in winner.repeats)
+    on = f"{n} {'other splits' if winner.on_splits else 'fresh seeds'}"
     return f"{said}, and {score_text(again)}{interval} on {on}: {verdict}."
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from evonet.config import RunConfig, is_limit, make_config
-from evonet.data.dataset import Dataset, load_dataset
+from evonet.data.dataset import Dataset
 from evonet.errors import ConfigError, DataError, RecordError
 from evonet.evaluation import protocol_key
 from evonet.evolution.search import Candidate, Search
 from evonet.genome import Genome, SearchSpace
 from evonet.progress import Observer
-from evonet.setup import Setup, check_method
+from evonet.setup import Setup
 from evonet.store.cache import ScoreCache
 from evonet.store.exports import exporting
 from evonet.store.record import RunRecord
@@ -24,16 +24,18 @@ from evonet.training.evaluator import CachedEvaluator
 
 
 @dataclass(frozen=True)
-class Session(Setup):
+class Session:
     """What the main loop works with.
 
     Attributes:
+        setup: settings, data, and what follows from them.
         record: the run's record, open.
         given: the one genome to fit without a search, if there is to be none.
         observer: told what happens.
         should_stop: asked after every training; True ends the session with everything kept.
     """
 
+    setup: Setup
     record: RunRecord
     given: Genome | None
     observer: Observer
@@ -50,7 +52,7 @@ class Session(Setup):
         should_stop: Callable[[], bool],
     ) -> Session:
         """Start a run. Everything that can be refused is refused before its folder is made."""
-        setup = Setup.of(_from_anywhere(config), space, founders)
+        setup = Setup.new(_from_anywhere(config), space, founders)
         config, dataset, metric = setup.config, setup.dataset, setup.metric
         facts = {
             "config": config.to_dict(),
@@ -75,8 +77,7 @@ class Session(Setup):
         with exporting(record.folder):
             (record.folder / "config.toml").write_text(config.to_toml(), "utf-8")
             (record.folder / "space.toml").write_text(write_toml(setup.space.to_dict()), "utf-8")
-        own = setup.config, setup.dataset, setup.space, setup.founders
-        return cls(*own, record, given, observer, should_stop)
+        return cls(setup, record, given, observer, should_stop)
 
     @classmethod
     def stored(
@@ -116,25 +117,14 @@ class Session(Setup):
             limits["generations"] = config.generations
             config = config.changed(**{**limits, **changes})
         config = config.changed(results=folder.parent)
-        check_method(config)
-        dataset = load_dataset(config)
-        if dataset.fingerprint != record.fact("data")["fingerprint"]:
+        founders = [Genome.from_dict(g, f"{folder}, founder") for g in record.fact("founders")]
+        setup = Setup.read(config, SearchSpace.from_dict(record.fact("space")), founders)
+        if setup.dataset.fingerprint != record.fact("data")["fingerprint"]:
             raise DataError(
                 f"The data at {config.data} are not what they were when {folder} was started. "
                 "Put the old data back, or start a new run."
             )
-        given = record.fact("given")
-        session = cls(
-            config,
-            dataset,
-            SearchSpace.from_dict(record.fact("space")),
-            [Genome.from_dict(g, f"{folder}, founder") for g in record.fact("founders")],
-            record,
-            Genome.from_dict(given, f"{folder}, given genome") if given else None,
-            observer,
-            should_stop,
-        )
-        if session.protocol != record.fact("protocol"):
+        if setup.protocol != record.fact("protocol"):
             raise RecordError(
                 f"{folder} was started by an evonet that prepares data or trains in another way: "
                 "its scores cannot be compared with new ones. Use that evonet, or start a new run."
@@ -142,7 +132,9 @@ class Session(Setup):
         record.set_facts({"config": config.to_dict(), "stopped": None})
         with exporting(folder):
             (folder / "config.toml").write_text(config.to_toml(), "utf-8")
-        return session
+        given = record.fact("given")
+        genome = Genome.from_dict(given, f"{folder}, given genome") if given else None
+        return cls(setup, record, genome, observer, should_stop)
 
     def evaluator(self, cache: ScoreCache, dataset: Dataset | None = None) -> CachedEvaluator:
         """The engine that trains, behind the record and the score cache.
@@ -151,20 +143,20 @@ class Session(Setup):
             cache: of the results folder.
             dataset: what to train on; the data of the search if left out.
         """
-        dataset = dataset or self.dataset
-        key = protocol_key(**self.protocol_of(dataset))
-        return CachedEvaluator(self.engine(dataset), self.record, cache, key, self.measure)
+        setup, dataset = self.setup, dataset or self.setup.dataset
+        key = protocol_key(**setup.protocol_of(dataset))
+        return CachedEvaluator(setup.engine(dataset), self.record, cache, key, setup.measure)
 
     def search(self) -> Search:
         """The search as the record left it: a new one, told again what it was told."""
-        search = self.new_search()
+        search = self.setup.new_search()
         stored = {s.score_key: s for s in self.record.evaluations()}
         for _, asked in groupby(self.record.candidates(), key=lambda c: c.generation):
             told = []
             for candidate in asked:
                 of = stored[candidate.score_key]
                 made = Candidate(of.genome, candidate.operator, candidate.parents)
-                told.append((made, self.fitnesses(of.evaluation)))
+                told.append((made, self.setup.fitnesses(of.evaluation)))
             search = search.tell(told)
         return search
 

@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.util import find_spec
 
 from evonet.champion.baselines import constant_score
+from evonet.champion.timing import Pace, Timetable
 from evonet.config import RunConfig
-from evonet.data.dataset import Dataset, load_dataset
-from evonet.errors import ConfigError, DataError
+from evonet.data.dataset import Dataset, load_with_splits
+from evonet.errors import ConfigError
 from evonet.evaluation import Budget, Evaluation, Hurdle, Request
 from evonet.evolution.methods import METHODS
 from evonet.evolution.racing import hurdles
 from evonet.evolution.search import Search, SearchSettings
-from evonet.evolution.stopping import LEAST_SHARE, StopRules
+from evonet.evolution.stopping import StopRules
 from evonet.fitness import Fitness, fitnesses, reference
 from evonet.genome import Genome, SearchSpace
-from evonet.metrics import Metric, choose_metric
+from evonet.metrics import FEW_ROWS, Metric, choose_metric
 from evonet.streams import stream, training_seed
 from evonet.training.engine import FusedEvaluator, check_device
 from evonet.training.evaluator import Evaluator, KerasEvaluator
 from evonet.training.keras_model import VERSION, choose_loss
-from evonet.training.plan import Plan, available_cores
+from evonet.training.plan import Plan, available_cores, seconds_per_epoch
 
 #: The final fit waits this many times longer for a lower loss than the search does. Untuned.
 _FINAL_PATIENCE = 3
 #: The final fit has so many times the epochs of the search. Untuned.
 _FINAL_EPOCHS = 5
-#: The search waits for a lower loss as long as this share of its epochs.
+#: The search waits for a lower loss for its epochs divided by this. Untuned.
 _PATIENCE = 4
-#: A validation part of fewer rows is not what finalists are chosen on. Untuned.
-_FEW_ROWS = 5_000
-#: Epochs for a candidate where there are many rows, and where there are few.
+#: Epochs for a candidate where there are many rows, and where there are few. Untuned.
 _EPOCHS = 20, 100
-#: Between these two, a candidate sees so many rows in all its epochs.
+#: Between these two, a candidate sees so many rows in all its epochs. Untuned.
 _ROWS_SEEN = 50_000
 
 
@@ -47,33 +45,54 @@ class Setup:
     Attributes:
         config: the run's settings.
         dataset: the data as networks see them.
+        splits: the same rows split anew, as folds, for finalists to be trained again on; None
+            where rows are many, or the search has folds of its own.
         space: where genomes come from.
         founders: genomes the first generation starts with.
     """
 
     config: RunConfig
     dataset: Dataset
+    splits: Dataset | None
     space: SearchSpace
     founders: Sequence[Genome]
 
-    @staticmethod
-    def of(config: RunConfig, space: SearchSpace, founders: Sequence[Genome]) -> Setup:
+    @classmethod
+    def read(cls, config: RunConfig, space: SearchSpace, founders: Sequence[Genome]) -> Setup:
         """Read the data; refuse what cannot work on them or on this machine.
 
-        Genes that mean nothing in the task are pinned, and the space adopts the founders.
+        Args:
+            config: the run's settings.
+            space: where genomes come from, as the task needs it.
+            founders: genomes of that space.
 
         Raises:
             EvonetError: the data cannot be learned from, or a setting does not fit them.
         """
-        dataset = load_dataset(config)
-        space = space.for_task(dataset.target.task)
-        rng = stream(config.seed, "founders")
-        setup = Setup(config, dataset, space, [space.adopt(rng, genome) for genome in founders])
+        _check_method(config)
+        dataset, splits = load_with_splits(config, config.repeats, FEW_ROWS)
         choose_metric(config.metric, dataset.target)
         choose_loss(config.loss, dataset.target)
         _check_device(config)
-        check_method(config)
-        return setup
+        return cls(config, dataset, splits, space, founders)
+
+    @classmethod
+    def new(cls, config: RunConfig, space: SearchSpace, founders: Sequence[Genome]) -> Setup:
+        """The same for a new run: the space is pinned for the task, and adopts the founders.
+
+        Args:
+            config: the run's settings.
+            space: where genomes come from.
+            founders: genomes the first generation starts with.
+
+        Raises:
+            EvonetError: the data cannot be learned from, or a setting does not fit them.
+        """
+        setup = cls.read(config, space, founders)
+        space = space.for_task(setup.dataset.target.task)
+        rng = stream(config.seed, "founders")
+        adopted = [space.adopt(rng, genome) for genome in founders]
+        return replace(setup, space=space, founders=adopted)
 
     @cached_property
     def metric(self) -> Metric:
@@ -108,14 +127,15 @@ class Setup:
         )
 
     @property
-    def workers(self) -> int:
-        """How many candidates train at the same time on a CPU."""
-        return 1 if self.config.engine == "keras" else self.config.workers or available_cores()
+    def final_budgets(self) -> list[Budget]:
+        """The budgets of the final fits: long ones, and those that the finalists had, in turn.
 
-    @property
-    def fit_rounds(self) -> int:
-        """How many times as long as one final fit all of them take."""
-        return -(-self.config.final_fits // self.workers)
+        A longer training is another one: its learning rate falls more slowly. Which is better
+        differs from data to data; a number of epochs that the user asks for is that of all.
+        """
+        n, long = self.config.final_fits, self.final_budget
+        short = long if self.config.final_epochs is not None else self.search_budget
+        return [short if i % 2 else long for i in range(n)]
 
     @property
     def protocol(self) -> dict[str, object]:
@@ -136,33 +156,75 @@ class Setup:
             "training": VERSION,
         }
 
-    @cached_property
-    def other_splits(self) -> Dataset | None:
-        """The data with as many folds as a finalist is trained again; None for the one split.
+    @property
+    def baseline_budgets(self) -> list[Budget]:
+        """Of the default network's fits: the winner's, or with a limit on time a brief one."""
+        return self.final_budgets if self.config.max_minutes is None else [self.search_budget]
 
-        Where rows are few, those of the validation part have been looked at too often after a
-        search: a finalist is scored on all rows that are not for the test.
+    @cached_property
+    def device(self) -> str:
+        """What candidates are trained on: "cpu" or "gpu"."""
+        fused = self.config.engine == "fused"
+        return check_device(self.config.device, self.config.precision) if fused else "cpu"
+
+    @property
+    def _by_loops(self) -> bool:
+        """Whether candidates are trained as the winner is: by loops, a core each."""
+        return self.config.engine == "fused" and self.device == "cpu"
+
+    @property
+    def fit_workers(self) -> int:
+        """How many final fits are made at the same time."""
+        return (self.config.workers if self._by_loops else None) or available_cores()
+
+    def timetable(self, search_began: float) -> Timetable:
+        """When the parts of a run have to end.
+
+        Args:
+            search_began: seconds of the run when the search began.
         """
-        few = len(self.dataset.validation) < _FEW_ROWS
-        if self.config.folds is not None or self.config.repeats < 2 or not few:
-            return None
-        try:
-            return load_dataset(self.config.changed(folds=self.config.repeats))
-        except (ConfigError, DataError):  # too few rows for so many folds
-            return None
+        config = self.config
+        return Timetable(
+            config.max_seconds,
+            search_began,
+            self.fit_workers if self._by_loops else 1,
+            self.fit_workers,
+            config.repeats,
+            config.repeats if self.splits else 1,
+            self.search_budget,
+            self.final_budgets,
+        )
+
+    def pace(self, genome: Genome, evaluation: Evaluation) -> Pace:
+        """How fast a network that was trained in the search trains again.
+
+        A final fit is as fast as the search where the same loops do both; else it is predicted.
+        """
+        epochs = evaluation.epochs * max(1, len(evaluation.folds))
+        epoch = evaluation.seconds / max(1, epochs)
+        if not self._by_loops:
+            epoch = seconds_per_epoch(genome, self._fused(self.dataset).rows)
+        return Pace(evaluation.seconds, epoch, evaluation.best_epoch)
 
     def engine(self, dataset: Dataset) -> Evaluator:
         """What trains candidates on some data."""
-        common = dataset, self.metric, self.loss, self.search_budget
-        return KerasEvaluator(*common) if self.config.engine == "keras" else self._fused(dataset)
+        if self.config.engine == "fused":
+            return self._fused(dataset)
+        return KerasEvaluator(dataset, self.metric, self.loss, self.search_budget)
 
     def _fused(self, dataset: Dataset) -> FusedEvaluator:
+        """The fused engine, told how long the first trainings may take."""
         config = self.config
-        how = config.workers, config.device, config.precision
-        common = dataset, self.metric, self.loss, self.search_budget
-        minutes = config.max_minutes
-        seconds = math.inf if minutes is None else 60 * minutes * LEAST_SHARE
-        return FusedEvaluator(*common, *how, seconds)
+        return FusedEvaluator(
+            dataset,
+            self.metric,
+            self.loss,
+            self.search_budget,
+            config.workers,
+            config.device,
+            config.precision,
+            seconds_wanted=config.max_seconds / 2,
+        )
 
     @property
     def measure(self) -> Callable[[Genome], float | None] | None:
@@ -269,7 +331,7 @@ def _check_device(config: RunConfig) -> None:
         raise ConfigError("precision bfloat16 is of engine fused. Leave out --precision.")
 
 
-def check_method(config: RunConfig) -> None:
+def _check_method(config: RunConfig) -> None:
     """Refuse a method whose package is missing.
 
     Raises:

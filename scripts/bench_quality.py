@@ -10,11 +10,11 @@ means (evonet's are --max-minutes); ``seconds`` says what it really took. Traini
 scikit-learn are cut short at the end. evonet's loops were compiled before, as they are once on a
 machine. References other than FLAML take what they take.
 
-All of them see the arrays that evonet prepares, train on 60 % of the rows, in which all classes
-weigh the same, choose by the validation part (20 %: balanced accuracy, or RMSE) and are scored once
-on the test part. A seed is of split and search. Networks train as long as evonet's candidates do by
-default. Searches with
-Keras have evonet's own search space; scikit-learn's networks have what they can of it.
+All of them see the arrays that evonet prepares, train on 60 % of the rows, in which classes (where
+there are any) weigh the same, choose by the validation part (20 %: balanced accuracy, or RMSE) and
+are scored once on the test part. evonet also trains its finalists on other splits of these 80 %. A
+seed is of split and search. Networks train as long as evonet's candidates do by default. Searches
+with Keras have evonet's own search space; scikit-learn's networks have what they can of it.
 
 Which packages it takes: keras-tuner, optuna, flaml and lightgbm. A row whose package is missing
 is named and left out. After a change of evonet, delete its lines from FILE.

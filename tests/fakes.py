@@ -8,6 +8,7 @@ from statistics import fmean
 
 import pytest
 
+import evonet.finale
 import evonet.loop
 import evonet.setup
 from evonet.champion.winner import Winner
@@ -28,7 +29,7 @@ class FakeEvaluator:
     trained: list[str]
     fails = staticmethod(lambda request: None)  # returns (status, reason) for a failure
 
-    def __init__(self, dataset: Dataset, *_: object) -> None:
+    def __init__(self, dataset: Dataset, *_: object, **__: object) -> None:
         self.n_folds = len(dataset.folds)
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
@@ -76,18 +77,18 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
     class Fake(FakeEvaluator):
         trained: list[str] = []  # noqa: RUF012 - one list per test is the point
 
-    def crown(finalists, *_: object, on_splits: bool):
+    def crown(finalists, *_: object):
         best = finalists[0]
         scores = best.search_score, best.repeats, 0.5, 0.5, {"accuracy": 0.5}
-        winner = Winner(best.genome, *scores, 7, 2, (1.0,), (1.0,), on_splits)
+        winner = Winner(best.genome, *scores, 7, 2, (1.0,), (1.0,), best.on_splits)
         return winner, None
 
     for engine in ("KerasEvaluator", "FusedEvaluator"):
         monkeypatch.setattr(evonet.setup, engine, Fake)
     monkeypatch.setattr(evonet.loop, "compile_loops", lambda *_: None)
     monkeypatch.setattr(evonet.loop, "fit_baselines", lambda *_: iter(()))
-    monkeypatch.setattr(evonet.loop, "crown", crown)
+    monkeypatch.setattr(evonet.finale, "crown", crown)
     monkeypatch.setattr(
-        evonet.loop, "save_winner", lambda folder, *_: (folder / "model.keras").touch()
+        evonet.finale, "save_winner", lambda folder, *_: (folder / "model.keras").touch()
     )
     return Fake

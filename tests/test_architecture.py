@@ -102,6 +102,7 @@ COMMANDS = [
     ("scripts/plot_fitness.py", "RUN"),
     ("scripts/plot_learning_curves.py", "RUN"),
     ("scripts/plot_population.py", "RUN"),
+    ("scripts/plot_front.py", "RUN"),
 ]
 
 
@@ -111,6 +112,7 @@ def test_commands_that_do_not_train_do_not_import_tensorflow(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:
     settings = {"data": "iris", "generations": 1, "results": tmp_path, "name": "run"}
+    settings["objective"] = "score,parameters"  # so that it has every picture
     folder = evolve(make_config(settings)).folder
     names = {"RESULTS": str(tmp_path), "RUN": str(folder), "FILE": str(tmp_path / "p.json")}
     names["FILE.png"] = str(tmp_path / "p.png")

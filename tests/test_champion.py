@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 
 from evonet.champion.baselines import fit_baselines
-from evonet.champion.fitting import lowest_loss
+from evonet.champion.fitting import best_fit
 from evonet.champion.prediction import predict_file
 from evonet.champion.winner import FINAL_REPEAT, Finalist, crown
 from evonet.config import make_config
@@ -22,7 +22,7 @@ from evonet.errors import DataError, RecordError, TrainingError
 from evonet.evaluation import Budget, Evaluation
 from evonet.genome import Genome, Layer
 from evonet.genome.files import read_genomes
-from evonet.metrics import choose_metric
+from evonet.metrics import METRICS, choose_metric
 from evonet.progress import RunResult
 from evonet.run import train
 from evonet.store.record import RunRecord
@@ -134,7 +134,7 @@ def test_a_damaged_model_is_named(wine, tmp_path) -> None:
 def test_linear_baseline_is_scikit_learns_on_the_same_rows() -> None:
     dataset = load_dataset(make_config({"data": "breast_cancer"}))
     metric = choose_metric("auto", dataset.target)
-    baselines = fit_baselines(dataset, metric, "binary_crossentropy", Budget(1, 1), 0)
+    baselines = fit_baselines(dataset, metric, "binary_crossentropy", [Budget(1, 1)], 0)
     majority, linear, default = baselines
     counts = np.bincount(dataset.train.y)
     assert majority.test_score == np.mean(dataset.test.y == counts.argmax())
@@ -147,22 +147,22 @@ def test_linear_baseline_is_scikit_learns_on_the_same_rows() -> None:
 def test_a_finalist_whose_final_fit_diverges_makes_way_for_the_next() -> None:
     dataset = load_dataset(make_config({"data": "iris"}))
     metric = choose_metric("auto", dataset.target)
-    loss, budget = "sparse_categorical_crossentropy", Budget(3, 2)
+    loss, budgets = "sparse_categorical_crossentropy", [Budget(3, 2)]
     winner, _ = crown(
-        [Finalist(DIVERGES), Finalist(GENOME, SEARCHED)], dataset, metric, loss, budget, 0
+        [Finalist(DIVERGES), Finalist(GENOME, SEARCHED)], dataset, metric, loss, budgets, 0
     )
     assert (winner.genome, winner.search_score) == (GENOME, 0.8)
     with pytest.raises(
         TrainingError, match=r"final fit failed for the best 1 genomes \(a loss was not finite"
     ):
-        crown([Finalist(DIVERGES)], dataset, metric, loss, budget, 0)
+        crown([Finalist(DIVERGES)], dataset, metric, loss, budgets, 0)
 
 
 def test_the_final_fit_draws_other_numbers_than_the_search_did() -> None:
     dataset = load_dataset(make_config({"data": "iris"}))
     metric = choose_metric("auto", dataset.target)
     loss, budget = "sparse_categorical_crossentropy", Budget(2, 2)
-    winner, _ = crown([Finalist(GENOME)], dataset, metric, loss, budget, 7)
+    winner, _ = crown([Finalist(GENOME)], dataset, metric, loss, [budget], 7)
     search, fresh = (
         Trainer(dataset, loss, budget).fit(GENOME, training_seed(7, GENOME.key, repeat))
         for repeat in (0, 1)
@@ -174,11 +174,11 @@ def test_the_final_fit_draws_other_numbers_than_the_search_did() -> None:
 def test_of_several_final_fits_the_lowest_validation_loss_is_kept(workers: int) -> None:
     dataset = load_dataset(make_config({"data": "iris"}))
     metric = choose_metric("auto", dataset.target)
-    loss, budget = "sparse_categorical_crossentropy", Budget(4, 4)
-    winner, model = crown([Finalist(GENOME)], dataset, metric, loss, budget, 7, 3, workers)
+    loss, budgets = "sparse_categorical_crossentropy", [Budget(2, 2), Budget(4, 4), Budget(3, 3)]
+    winner, model = crown([Finalist(GENOME)], dataset, metric, loss, budgets, 7, workers)
     first = training_seed(7, GENOME.key, FINAL_REPEAT)
     seeds = [first, training_seed(first, GENOME.key, 1), training_seed(first, GENOME.key, 2)]
-    fits = [Trainer(dataset, loss, budget).fit(GENOME, seed) for seed in seeds]
+    fits = [Trainer(dataset, loss, b).fit(GENOME, s) for b, s in zip(budgets, seeds, strict=True)]
     best = min(fits, key=lambda fitted: min(fitted.validation_loss))
     assert best is not fits[0]  # or nothing is tested
     assert winner.validation_loss == best.validation_loss
@@ -188,13 +188,27 @@ def test_of_several_final_fits_the_lowest_validation_loss_is_kept(workers: int) 
     assert winner.test_score == accuracy_score(dataset.test.y, rows)
 
 
+def _fit(status: str, loss: float, score: float | None) -> Outcome:
+    return Outcome(status, "", Trained((1.0,), (loss,), 1, np.zeros((1, 1)), list), score)
+
+
 def test_a_final_fit_that_diverges_on_one_seed_is_left_out() -> None:
-    good, bad = (
-        Outcome(status, "", Trained((1.0,), (loss,), 1, np.zeros((1, 1)), list), score)
-        for status, loss, score in (("ok", 0.5, 0.9), ("diverged", 0.1, None))
-    )
-    assert lowest_loss([bad, good]) is good
-    assert lowest_loss([bad, bad]) is bad
+    good, bad = _fit("ok", 0.5, 0.9), _fit("diverged", 0.1, None)
+    accuracy = METRICS["accuracy"]
+    assert best_fit([bad, good], accuracy, 100) is good
+    assert best_fit([bad, bad], accuracy, 100) is bad
+
+
+@pytest.mark.parametrize(("metric", "better"), [("accuracy", 0.9), ("rmse", 0.8)])
+def test_fits_are_chosen_by_score_of_many_rows_and_by_loss_of_few(
+    metric: str, better: float
+) -> None:
+    worse = 1.7 - better
+    by_score, by_loss = _fit("ok", 0.5, better), _fit("ok", 0.4, worse)
+    assert best_fit([by_loss, by_score], METRICS[metric], 5_000) is by_score
+    assert best_fit([by_score, by_loss], METRICS[metric], 4_999) is by_loss
+    equal = _fit("ok", 0.3, better)
+    assert best_fit([by_score, equal], METRICS[metric], 5_000) is equal
 
 
 def test_regression_predicts_in_the_targets_own_unit(tmp_path: Path) -> None:

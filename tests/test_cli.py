@@ -101,10 +101,10 @@ class TestRuns:
         assert "Compiling the training loops, once on this machine (about 20 s) ..." in output
 
     def test_config_file_gives_settings_and_flags_win(self, evonet, tmp_path: Path) -> None:
-        (tmp_path / "c.toml").write_text('data = "wine"\ngenerations = 2\npopulation_size = 5\n')
+        (tmp_path / "c.toml").write_text('data = "wine"\ngenerations = 2\npopulation_size = 7\n')
         arguments = ("--config", "c.toml", "--generations", 0, "--json")
         code, output, _ = evonet("evolve", *arguments)
-        assert (code, json.loads(output)["trainings"]) == (0, 5)
+        assert (code, json.loads(output)["trainings"]) == (0, 7)
         assert "wine" in json.loads(output)["run"]
 
     def test_saved_config_runs_the_same_run_again(self, evonet, tmp_path: Path) -> None:

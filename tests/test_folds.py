@@ -100,3 +100,11 @@ def test_workers_say_what_one_process_says(iris: Dataset) -> None:
         for n in (1, 2)
     )
     assert alone == two
+
+
+def test_images_have_folds_too() -> None:
+    digits = load_dataset(make_config({"data": "digits", "folds": 4}))
+    assert [len(fold.test) for fold in digits.folds] == [0] * 4
+    assert {fold.n_inputs for fold in digits.folds} == {64}
+    scored = sum(len(fold.validation) for fold in digits.folds)
+    assert scored == len(digits.train) + len(digits.validation)

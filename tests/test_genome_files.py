@@ -171,5 +171,5 @@ def test_any_content_gives_genomes_or_an_error_of_evonet(
 
 def test_every_starter_is_in_the_default_space() -> None:
     # Or it would be left out of first generations without a word.
-    assert len(starters()) == 4
+    assert len(starters()) == 6
     assert all(SearchSpace.default().admits(genome) for genome in starters())

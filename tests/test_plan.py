@@ -81,7 +81,7 @@ class TestPlans:
     ) -> None:
         large = replace(SMALL, layers=(Layer(1024, "relu"),) * 3)
         requests = [Request(g, seed) for seed in range(3) for g in (large, SMALL)]
-        plan = make_plan(requests, ROWS, BUDGET, 2, seconds=seconds)
+        plan = make_plan(requests, ROWS, BUDGET, 2, seconds_wanted=seconds)
         first = [training.request.genome for training in plan.planned][:3]
         assert first == [SMALL if shortest_first else large] * 3
         unlimited = make_plan(requests, ROWS, BUDGET, 2)

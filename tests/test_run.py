@@ -243,16 +243,41 @@ class TestStopping:
         now = itertools.count(step=0.5)  # half a second between two looks at the clock
         clock = SimpleNamespace(monotonic=lambda: next(now))
         monkeypatch.setattr("evonet.progress.time", clock)
-        result = evolve(config.changed(max_minutes=1.0, generations=10**6))
+        limited = config.changed(max_minutes=1.0, generations=10**6, repeats=2)
+        result = evolve(limited)
         assert result.reason == "the rest of 1 min is for the winner"
         assert result.winner is not None
+        assert len(result.winner.repeats) == 2
         assert 30 <= next(now) <= 60
+        with RunRecord(result.folder) as record:
+            winners, trained = record.winners(), record.count_trainings()
+        again = resume(result.folder)  # its time is over, and nothing is left to do
+        with RunRecord(again.folder) as record:
+            assert (record.winners(), record.count_trainings()) == (winners, trained)
 
-    def test_a_limit_before_the_first_success_says_how_to_go_on(self, config: RunConfig) -> None:
+    def test_a_winner_that_had_no_time_is_fitted_again_when_there_is(
+        self, config: RunConfig
+    ) -> None:
+        hasty = evolve(config.changed(max_minutes=10.0))
+        with RunRecord(hasty.folder) as record:
+            last = record.winners()[-1]
+            assert last["whole"]  # fakes take no time
+            record.add_winner({**last, "whole": False})
+        resume(hasty.folder, {"max_minutes": 10.0})
+        with RunRecord(hasty.folder) as record:
+            assert len(record.winners()) == 2
+        resume(hasty.folder, {"generations": 6})
+        with RunRecord(hasty.folder) as record:
+            assert len(record.winners()) == 3
+
+    @pytest.mark.parametrize("repeats", [0, 2])
+    def test_a_limit_before_the_first_success_says_how_to_go_on(
+        self, config: RunConfig, repeats: int
+    ) -> None:
         with pytest.raises(
             TrainingError, match=r"\(the limit of 1e-09 min is reached\) before any .* resume"
         ):
-            evolve(config.changed(max_minutes=1e-9))
+            evolve(config.changed(max_minutes=1e-9, repeats=repeats))
 
 
 class TestFailures:
@@ -350,7 +375,7 @@ class TestRecord:
         with sqlite3.connect(folder / "run.sqlite") as connection:
             connection.execute("UPDATE format SET version = 99")
         connection.close()
-        with pytest.raises(RecordError, match=r"of version 99; this evonet reads version 4\. Use"):
+        with pytest.raises(RecordError, match=r"of version 99; this evonet reads version 5\. Use"):
             resume(folder)
 
     def test_labels_are_not_smoothed_in_regression_by_candidates_or_founders(
@@ -412,7 +437,7 @@ class TestRevalidation:
         self, config: RunConfig, monkeypatch: pytest.MonkeyPatch, few: bool
     ) -> None:
         if not few:
-            monkeypatch.setattr("evonet.setup._FEW_ROWS", 30)  # iris has 30 for validation
+            monkeypatch.setattr("evonet.setup.FEW_ROWS", 30)  # iris has 30 for validation
         observer = _Remembers()
         result = evolve(config.changed(finalists=2, repeats=4, generations=10), observer)
         assert observer.said == [(2, 4, few)]
@@ -444,7 +469,7 @@ class TestRevalidation:
         self, config: RunConfig, monkeypatch: pytest.MonkeyPatch, n: int, few: bool
     ) -> None:
         if not few:
-            monkeypatch.setattr("evonet.setup._FEW_ROWS", 30)
+            monkeypatch.setattr("evonet.setup.FEW_ROWS", 30)
         config = config.changed(finalists=3, repeats=3)
         whole = evolve(config.changed(name="whole", results=config.results / "a"))
         stopper = StopAfter(n)

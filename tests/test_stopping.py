@@ -60,20 +60,19 @@ def test_a_search_ends_between_trainings_by_its_rules(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "reserve", "reason"),
+    ("seconds", "end", "reason"),
     [
-        (49.9, 10.0, None),
-        (50.0, 10.0, "the rest of 1 min is for the winner"),
-        (29.9, 1e9, None),  # half of the time is the search's
-        (30.0, 1e9, "the rest of 1 min is for the winner"),
-        (60.0, 10.0, "the limit of 1 min is reached"),
+        (49.9, 50.0, None),
+        (50.0, 50.0, "the rest of 1 min is for the winner"),
+        (60.0, 50.0, "the limit of 1 min is reached"),
+        (60.0, 90.0, "the limit of 1 min is reached"),
     ],
 )
 def test_a_search_leaves_time_for_its_winner(
-    seconds: float, reserve: float, reason: str | None
+    seconds: float, end: float, reason: str | None
 ) -> None:
     rules = StopRules(generations=10, max_minutes=1.0)
-    assert rules.between_trainings(5, seconds, 0.0, reserve) == reason
+    assert rules.between_trainings(5, seconds, 0.0, end) == reason
 
 
 def test_a_target_that_is_reached_is_the_reason_even_if_a_limit_is_too() -> None:

@@ -6,13 +6,13 @@ They see the same rows, prepared the same way, and the same metric as the winner
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from evonet.champion.fitting import fit, scores_on_test
+from evonet.champion.fitting import best_fit, fit_seeds, scores_on_test
 from evonet.data.dataset import Dataset, Part
 from evonet.evaluation import Budget
 from evonet.genome import Genome, Layer
@@ -45,7 +45,12 @@ class Baseline:
 
 
 def fit_baselines(
-    dataset: Dataset, metric: Metric, loss: str, budget: Budget, seed: int
+    dataset: Dataset,
+    metric: Metric,
+    loss: str,
+    budgets: Sequence[Budget],
+    seed: int,
+    workers: int = 1,
 ) -> Iterator[Baseline]:
     """Fit the baselines one after the other.
 
@@ -53,8 +58,9 @@ def fit_baselines(
         dataset: what to fit and score on.
         metric: the run's metric.
         loss: as ``choose_loss`` returns it.
-        budget: of the default network; the winner's final fit has the same.
+        budgets: of the fits of the default network; the best one is kept, as of the winner's.
         seed: the run's seed.
+        workers: processes that fit at the same time.
     """
     from sklearn.linear_model import LogisticRegression, Ridge
 
@@ -64,8 +70,9 @@ def fit_baselines(
     else:
         logistic = LogisticRegression(max_iter=300)
         yield _fitted("linear", "logistic regression", logistic, dataset, metric)
-    training = training_seed(seed, DEFAULT_MLP.key)
-    default = fit(DEFAULT_MLP, dataset, metric, loss, budget, training)
+    seeds = [training_seed(seed, DEFAULT_MLP.key, i) for i in range(len(budgets))]
+    fits = fit_seeds(DEFAULT_MLP, dataset, metric, loss, budgets, seeds, workers)
+    default = best_fit(fits, metric, len(dataset.validation))
     tested: Mapping[str, float | None] = {}
     if default.score is not None and default.fitted is not None:
         tested = scores_on_test(DEFAULT_MLP, default.fitted, dataset, {metric.name: metric}, loss)

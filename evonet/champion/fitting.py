@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from evonet.data.dataset import Dataset
 from evonet.evaluation import Budget
 from evonet.genome import Genome
-from evonet.metrics import Metric
+from evonet.metrics import FEW_ROWS, Metric
 from evonet.training.evaluator import Outcome, output_score, refusal, tried
 from evonet.training.trained import Trained
 from evonet.training.worker import prepare_worker
@@ -48,26 +49,30 @@ def fit_seeds(
     dataset: Dataset,
     metric: Metric,
     loss: str,
-    budget: Budget,
+    budgets: Sequence[Budget],
     seeds: Sequence[int],
     workers: int,
 ) -> list[Outcome[Trained]]:
-    """The same on several seeds, by several processes at the same time; in the order of the seeds.
+    """The same with several budgets and seeds, by several processes; in the order of the seeds.
 
     Where a process dies, most likely for want of memory, this one fits one after the other.
+
+    Args:
+        genome, dataset, metric, loss: as in ``fit``.
+        budgets: of each fit.
+        seeds: of each fit.
+        workers: processes that fit at the same time.
     """
-    test = dataset.test
-    nothing = replace(test, x=test.x[:0], y=test.y[:0], weight=None)
-    data = replace(dataset, test=nothing, folds=())
-    how = data, metric, loss, budget
+    data = replace(dataset.without_test(), folds=())
+    fits = [(genome, data, metric, loss, *own) for own in zip(budgets, seeds, strict=True)]
     n = min(workers, len(seeds))
     if n > 1:
         try:  # writable maps: Numba compiles for arrays that may be written, and writes none
             pool = Parallel(n, backend="loky", mmap_mode="c")
-            return list(pool(delayed(_fit_in_worker)(genome, *how, seed) for seed in seeds))
+            return list(pool(delayed(_fit_in_worker)(*arguments) for arguments in fits))
         except TerminatedWorkerError:
             pass
-    return [fit(genome, *how, seed) for seed in seeds]
+    return [fit(*arguments) for arguments in fits]
 
 
 def _fit_in_worker(*args: Any) -> Outcome[Trained]:
@@ -75,14 +80,26 @@ def _fit_in_worker(*args: Any) -> Outcome[Trained]:
     return fit(*args)
 
 
-def lowest_loss(outcomes: Sequence[Outcome[Trained]]) -> Outcome[Trained]:
-    """The fit with the lowest validation loss, which tells more than a score does of few rows.
+def best_fit(
+    outcomes: Sequence[Outcome[Trained]], metric: Metric, n_validation: int
+) -> Outcome[Trained]:
+    """The best of some fits of one network on the validation part.
+
+    By its score, of equal ones the lower loss; of few rows by the loss alone, which tells more.
 
     Args:
         outcomes: one at least; where all have failed, the first of them comes back.
+        metric: of the scores.
+        n_validation: rows of the validation part.
     """
-    good = [o for o in outcomes if o.score is not None and o.fitted is not None]
-    return min(good, key=lambda o: min(o.fitted.validation_loss)) if good else outcomes[0]  # type: ignore[union-attr]
+
+    def rank(outcome: Outcome[Trained]) -> tuple[float, float]:
+        score = 0.0 if n_validation < FEW_ROWS else -metric.sign * (outcome.score or 0.0)
+        losses = outcome.fitted.validation_loss if outcome.fitted else ()
+        return score, min(losses, default=math.inf)
+
+    good = [outcome for outcome in outcomes if outcome.score is not None]
+    return min(good, key=rank, default=outcomes[0])
 
 
 def scores_on_test(

@@ -9,10 +9,12 @@ from statistics import fmean, variance
 
 import numpy as np
 
+from evonet.metrics import variance_of_mean
+
 
 @dataclass(frozen=True)
 class Noise:
-    """What trainings of the same genomes on other seeds tell.
+    """What trainings of the same genomes on other seeds, or other splits of the rows, tell.
 
     Attributes:
         deviation: standard deviation of a genome's score over seeds or splits, pooled over the
@@ -82,7 +84,8 @@ class Noise:
             residuals -= table.mean(axis=0) - table.mean()
         degrees = max(1, len(whole) - 1) * (n_splits - 1)
         noise = math.sqrt((residuals**2).sum() / degrees)
-        by_chance = float(t.ppf(0.975, degrees)) * noise * math.sqrt(2 / n_splits)
+        share = 2 * variance_of_mean(n_splits, of_folds=True)
+        by_chance = float(t.ppf(0.975, degrees)) * noise * math.sqrt(share)
         own = list(whole).index(winner)
         lead = float(means[own] - np.delete(means, own).max()) if len(whole) > 1 else None
         return cls(deviation, table.size, lead, by_chance, True)

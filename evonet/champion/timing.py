@@ -1,80 +1,116 @@
-"""What a limit on the minutes of a run has to leave for its winner, by the trainings so far."""
+"""What a limit on the minutes of a run leaves for each of its parts, by the trainings so far."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from statistics import median
 
-from evonet.evaluation import Budget, Evaluation
+from evonet.evaluation import Budget
 
 #: Seconds to load TensorFlow and to save the model: 5 to 8 on two cores of 2021.
 SAVING = 8.0
-#: The share of the time that finalists have at most: as of the trainings without a limit. Untuned.
-MOST_FOR_FINALISTS = 1 / 6
+#: The least share of the time that the search has, and the most that finalists have. Untuned.
+_FOR_SEARCH, _FOR_FINALISTS = 0.5, 1 / 6
 
 
-def seconds_of_repeats(finalists: Sequence[Evaluation], repeats: int, workers: int) -> float:
-    """How long it takes to train some networks again.
+@dataclass(frozen=True)
+class Pace:
+    """How fast a network that was trained in the search trains again.
 
-    Args:
-        finalists: their trainings in the search.
-        repeats: trainings of each.
-        workers: how many train at the same time.
+    Attributes:
+        seconds: of the training in the search.
+        epoch: seconds of an epoch of a final fit.
+        best_epoch: of the training in the search, from 1.
     """
-    return repeats * sum(e.seconds for e in finalists) / workers
+
+    seconds: float
+    epoch: float
+    best_epoch: int
 
 
-def seconds_of_fit(evaluation: Evaluation, budget: Budget) -> float:
-    """How long a final fit is likely to take.
+@dataclass(frozen=True)
+class Timetable:
+    """When the parts of a run have to end. Times are seconds since the run began.
 
-    Args:
-        evaluation: the network's training in the search.
-        budget: of the final fit, which is taken to find its best epoch twice as late.
+    Attributes:
+        limit: when all of it should be over; infinite without a limit.
+        search_began: when the search began.
+        workers: candidates, and finalists, that are trained at the same time.
+        fit_workers: final fits at the same time.
+        repeats: trainings of each finalist.
+        in_turn: how many of these one worker does, one after the other.
+        search: budget of a candidate.
+        finals: budgets of the final fits.
     """
-    epochs = min(budget.epochs, 2 * evaluation.best_epoch + budget.patience_epochs)
-    return epochs * _seconds_per_epoch(evaluation)
 
+    limit: float
+    search_began: float
+    workers: int
+    fit_workers: int
+    repeats: int
+    in_turn: int
+    search: Budget
+    finals: Sequence[Budget]
 
-def affordable_finalists(
-    ranked: Sequence[Evaluation], repeats: int, workers: int, seconds: float
-) -> int:
-    """How many of the best can be trained again in some seconds; a choice needs two, or it is 0.
+    def end_of_search(self, finalists: Sequence[Pace]) -> float:
+        """When the search has to end, so that the rest is done in time.
 
-    Example:
-        >>> one = Evaluation("k", 1, "ok", "", 0.9, 1, (1.0,), (1.0,), 10, seconds=2.0)
-        >>> [affordable_finalists([one] * 5, 3, 2, seconds) for seconds in (5.0, 7.0, 60.0)]
-        [0, 2, 5]
-    """
-    counts = range(len(ranked), 1, -1)
-    fitting = (n for n in counts if seconds_of_repeats(ranked[:n], repeats, workers) <= seconds)
-    return next(fitting, 0)
+        It has half of what was left when it began at least, whatever follows; and all of it, as
+        long as nothing has succeeded.
 
+        Args:
+            finalists: the best so far.
+        """
+        if not finalists or math.isinf(self.limit):
+            return self.limit
+        repeats = min(self._seconds_again(finalists), self.limit * _FOR_FINALISTS)
+        fit = median(map(self._seconds_of_fit, finalists))  # one round, more if there is time
+        half = self.search_began + _FOR_SEARCH * (self.limit - self.search_began)
+        return max(half, self.limit - SAVING - repeats - fit)
 
-def affordable(
-    budget: Budget, least: Budget, rounds: int, evaluation: Evaluation, seconds: float
-) -> tuple[Budget, int]:
-    """As many epochs of the final fits as some seconds allow, but those of the search at least.
+    def count_finalists(self, ranked: Sequence[Pace], now: float) -> int:
+        """How many of the best there is time to train again; one alone is no choice, and so none.
 
-    The schedule of the learning rate ends with the last epoch, so that it matters how many there
-    are to be, not only when to stop.
+        Args:
+            ranked: those wanted, best first.
+            now: the time.
+        """
+        if not ranked:
+            return 0
+        fit = self.search.epochs * ranked[0].epoch
+        # The search may have ended a little late: half of what saving takes is there for that.
+        left = min(self.limit - now - SAVING / 2 - fit, self.limit * _FOR_FINALISTS)
+        counts = range(len(ranked), min(1, len(ranked) - 1), -1)
+        return next((n for n in counts if self._seconds_again(ranked[:n]) <= left), 0)
 
-    Args:
-        budget: without a limit on time.
-        least: of the search.
-        rounds: how many times as long as one fit all of them would take.
-        evaluation: the network's training in the search.
-        seconds: how long the fits may take.
+    def final_budgets(self, pace: Pace, now: float) -> list[Budget]:
+        """The final fits there is time for, one for each worker at least.
 
-    Returns:
-        The budget of each fit, and the rounds there is time for: one at least.
-    """
-    each = _seconds_per_epoch(evaluation)
-    if not each:
-        return budget, rounds
-    rounds = min(rounds, max(1, int(seconds / (least.epochs * each))))
-    epochs = max(least.epochs, int(seconds / (rounds * each)))
-    return replace(budget, epochs=min(budget.epochs, epochs)), rounds
+        Longer ones have fewer epochs where they have to, but those of the search at least. The
+        schedule of the learning rate ends with the last epoch, so that it matters how many there
+        are to be, not only when to stop.
 
+        Args:
+            pace: of the winner.
+            now: the time.
+        """
+        left = self.limit - now - SAVING
+        if math.isinf(left) or not pace.epoch:
+            return list(self.finals)
+        least = self.search.epochs * pace.epoch  # of one round
+        rounds = max(1, min(-(-len(self.finals) // self.fit_workers), int(left / least)))
+        most = max(self.search.epochs, int(left / (rounds * pace.epoch)))
+        fits = self.finals[: rounds * self.fit_workers]
+        return [replace(budget, epochs=min(budget.epochs, most)) for budget in fits]
 
-def _seconds_per_epoch(evaluation: Evaluation) -> float:
-    return evaluation.seconds / max(1, evaluation.epochs)
+    def _seconds_again(self, finalists: Sequence[Pace]) -> float:
+        """How long it takes to train some networks again."""
+        seconds = [pace.seconds for pace in finalists]
+        return max(self.repeats * sum(seconds) / self.workers, self.in_turn * max(seconds))
+
+    def _seconds_of_fit(self, pace: Pace) -> float:
+        """How long the longest final fit is likely to take: its best epoch comes twice as late."""
+        longest = max(self.finals, key=lambda budget: budget.epochs)
+        return min(longest.epochs, 2 * pace.best_epoch + longest.patience_epochs) * pace.epoch

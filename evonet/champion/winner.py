@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evonet.champion.fitting import fit_seeds, lowest_loss, scores_on_test
+from evonet.champion.fitting import best_fit, fit_seeds, scores_on_test
 from evonet.data.dataset import Dataset
 from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation
@@ -36,11 +36,13 @@ class Finalist:
         genome: what it is.
         searched: the training that brought it here; None without search.
         repeats: its scores when trained again, None for a training that failed; empty without any.
+        on_splits: whether each of these was on another split of the rows.
     """
 
     genome: Genome
     searched: Evaluation | None = None
     repeats: tuple[float | None, ...] = ()
+    on_splits: bool = False
 
     @property
     def search_score(self) -> float | None:
@@ -57,6 +59,8 @@ class Finalist:
 def count_finalists(most: int, repeats: int, n_trainings: int) -> int:
     """How many finalists are trained again: two, or more in a sixth of the search's trainings.
 
+    None where they are not to be trained again.
+
     Args:
         most: as many as are wanted where the search was long.
         repeats: trainings of each.
@@ -66,6 +70,8 @@ def count_finalists(most: int, repeats: int, n_trainings: int) -> int:
         >>> [count_finalists(5, 3, n) for n in (16, 50, 70, 1000)]
         [2, 2, 3, 5]
     """
+    if not repeats:
+        return 0
     return min(most, max(2, n_trainings // (_SHARE_OF_SEARCH * repeats)))
 
 
@@ -76,9 +82,8 @@ class Winner:
     Attributes:
         genome: what it is.
         search_score: its score in the search, on the validation part; None without search.
-        repeats: scores of the same training on fresh seeds; they chose it among the finalists,
-            None for those that failed.
-        on_splits: whether each of these was on another split of the rows.
+        repeats: scores when it was trained again; they chose it among the finalists, None for a
+            training that failed.
         validation_score: the same metric and part after the final fit.
         test_score: the metric on the test part after the final fit; None if a prediction there is
             not finite, because a row holds numbers far beyond those of training.
@@ -87,6 +92,9 @@ class Winner:
         best_epoch: the epoch of the final fit whose weights were kept, from 1.
         train_loss: mean training loss of each epoch of the final fit.
         validation_loss: validation loss after each epoch of the final fit.
+        on_splits: whether each of ``repeats`` was on another split of the rows.
+        n_fits: final fits, of which this is the best on the validation part.
+        epochs: most epochs that one of them could take.
     """
 
     genome: Genome
@@ -100,6 +108,8 @@ class Winner:
     train_loss: tuple[float, ...]
     validation_loss: tuple[float, ...]
     on_splits: bool = False
+    n_fits: int = 1
+    epochs: int = 0
 
     @property
     def revalidated_score(self) -> float | None:
@@ -110,7 +120,8 @@ class Winner:
     @property
     def revalidated_half_width(self) -> float | None:
         """Half of the 95 % interval of that mean; None below two scores."""
-        return half_width([score for score in self.repeats if score is not None])
+        known = [score for score in self.repeats if score is not None]
+        return half_width(known, of_folds=self.on_splits)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -129,11 +140,9 @@ def crown(
     dataset: Dataset,
     metric: Metric,
     loss: str,
-    budget: Budget,
+    budgets: Sequence[Budget],
     seed: int,
-    n_fits: int = 1,
     workers: int = 1,
-    on_splits: bool = False,
 ) -> tuple[Winner, Any]:
     """Fit the first finalist; the next one only where its training fails.
 
@@ -142,11 +151,9 @@ def crown(
         dataset: what to fit and score on. Its test part is used once, for the one that is kept.
         metric: the run's metric.
         loss: as ``choose_loss`` returns it.
-        budget: how long to train.
+        budgets: of each final fit; the best on the validation part is kept, see ``best_fit``.
         seed: the run's seed; the final fit draws other numbers than the search did.
-        n_fits: fits on as many seeds, of which the one with the lowest validation loss is kept.
         workers: processes that fit at the same time.
-        on_splits: whether the finalists were trained again on other splits of the rows.
 
     Returns:
         The winner, and its ``keras.Model`` from prepared features to predictions.
@@ -157,9 +164,10 @@ def crown(
     metrics = metrics_of(dataset.target)
     for finalist in finalists:
         genome = finalist.genome
-        seeds = _final_seeds(training_seed(seed, genome.key, FINAL_REPEAT), genome, n_fits)
-        fits = fit_seeds(genome, dataset, metric, loss, budget, seeds, workers)
-        outcome = lowest_loss(fits)
+        first = training_seed(seed, genome.key, FINAL_REPEAT)
+        others = [training_seed(first, genome.key, i) for i in range(1, len(budgets))]
+        fits = fit_seeds(genome, dataset, metric, loss, budgets, [first, *others], workers)
+        outcome = best_fit(fits, metric, len(dataset.validation))
         trained = outcome.fitted
         if trained is None or outcome.score is None:
             continue
@@ -175,7 +183,9 @@ def crown(
             best_epoch=trained.best_epoch,
             train_loss=trained.train_loss,
             validation_loss=trained.validation_loss,
-            on_splits=on_splits,
+            on_splits=finalist.on_splits,
+            n_fits=len(budgets),
+            epochs=max(budget.epochs for budget in budgets),
         )
         network = build_network(genome, dataset.n_inputs, dataset.target.n_outputs)
         network.set_weights(trained.weights)
@@ -184,11 +194,6 @@ def crown(
         f"The final fit failed for the best {len(finalists)} genomes ({outcome.reason}). Lower "
         "the learning rates of the search space, or pass a smaller --final-epochs."
     )
-
-
-def _final_seeds(first: int, genome: Genome, n: int) -> list[int]:
-    """Seeds of the final fits."""
-    return [first, *(training_seed(first, genome.key, i) for i in range(1, n))]
 
 
 def save_winner(folder: Path, winner: Winner, model: Any) -> None:

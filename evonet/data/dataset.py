@@ -14,7 +14,7 @@ from evonet.data.preparation import VERSION, Preparation, fit_preparation
 from evonet.data.sources import Features, RawData, read_source
 from evonet.data.splitting import Split, fold_splits, split_rows
 from evonet.data.target import Target, Task, make_target
-from evonet.errors import ConfigError
+from evonet.errors import ConfigError, DataError
 from evonet.genome import Genome
 
 
@@ -70,6 +70,11 @@ class Dataset:
         """What a candidate is trained and scored on: the folds, or the one validation part."""
         return self.folds or (self,)
 
+    def without_test(self) -> Dataset:
+        """The same, its test part empty: for what must not see it."""
+        test = self.test
+        return replace(self, test=replace(test, x=test.x[:0], y=test.y[:0], weight=None))
+
     @property
     def n_inputs(self) -> int:
         """Network inputs."""
@@ -87,6 +92,26 @@ def load_dataset(config: RunConfig) -> Dataset:
         DataError: the data cannot be read, or cannot be learned from.
         ConfigError: balanced classes are asked for and there are none.
     """
+    return load_with_splits(config, 0, 0)[0]
+
+
+def load_with_splits(
+    config: RunConfig, n_splits: int, below: int
+) -> tuple[Dataset, Dataset | None]:
+    """The same, and where rows are few the same rows split anew, as folds.
+
+    Args:
+        config: the run's settings.
+        n_splits: how many folds; below 2 there are none.
+        below: only where the validation part has fewer rows.
+
+    Returns:
+        The data; and the data with folds, or None where there are none. Too few rows for so many
+        folds are a note of the data.
+
+    Raises:
+        DataError, ConfigError: as ``load_dataset``.
+    """
     raw = read_source(config.data, config.target)
     task, how = check_labels(raw, config.task)
     raw, left_out = check_features(raw, config.drop)
@@ -94,14 +119,21 @@ def load_dataset(config: RunConfig) -> Dataset:
         raw.labels, task, config.seed, config.test_fraction, config.validation_fraction, raw.n_test
     )
     whole = _made(raw, split, task, how, left_out, config)
-    if config.folds is None:
-        return whole
-    splits = fold_splits(raw.labels, task, config.seed, split, config.folds)
-    return replace(
-        whole,
-        folds=tuple(_made(raw, fold, task, how, left_out, config) for fold in splits),
-        protocol=whole.protocol | {"folds": config.folds},
-    )
+
+    def with_folds(n: int) -> Dataset:
+        splits = fold_splits(raw.labels, task, config.seed, split, n)
+        folds = tuple(_made(raw, fold, task, how, left_out, config) for fold in splits)
+        return replace(whole, folds=folds, protocol=whole.protocol | {"folds": n})
+
+    if config.folds is not None:
+        return with_folds(config.folds), None
+    if n_splits < 2 or len(whole.validation) >= below:
+        return whole, None
+    try:
+        return whole, with_folds(n_splits)
+    except DataError:
+        note = f"Too few rows to split them {n_splits} times: finalists have fresh seeds instead."
+        return replace(whole, notes=(*whole.notes, note)), None
 
 
 def _made(

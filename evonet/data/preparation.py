@@ -176,7 +176,8 @@ class ImagePreparation:
                 f"The pixels are {features.dtype}; expected {expected} up to {self.scale:g}, as in "
                 "training."
             )
-        return features.reshape(len(features), -1).astype(np.float32) / np.float32(self.scale)
+        flat = features.reshape(len(features), int(np.prod(self.shape)))  # rows may be none
+        return flat.astype(np.float32) / np.float32(self.scale)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

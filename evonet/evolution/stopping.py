@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-
-#: The share of the time that the search has at least, whatever follows it takes. Untuned.
-LEAST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -15,7 +13,7 @@ class StopRules:
     Attributes:
         generations: generations after the first.
         max_trainings: trainings, failed ones included; scores from the cache do not count.
-        max_minutes: minutes of the run: of this session, and of the search in earlier ones.
+        max_minutes: minutes of the run, all of its sessions together.
         patience: generations in a row without a better best.
         target_fitness: fitness that is good enough.
     """
@@ -35,7 +33,11 @@ class StopRules:
         return None
 
     def between_trainings(
-        self, trainings: int, seconds: float, best_fitness: float, reserve: float = 0.0
+        self,
+        trainings: int,
+        seconds: float,
+        best_fitness: float,
+        end_of_search: float = math.inf,
     ) -> str | None:
         """Why the search is over after a training, or None.
 
@@ -43,16 +45,14 @@ class StopRules:
             trainings: of the search so far.
             seconds: of the run so far.
             best_fitness: of all so far.
-            reserve: seconds that what follows the search will take.
+            end_of_search: seconds of the run after which what is left is for the winner.
         """
         if self.target_fitness is not None and best_fitness >= self.target_fitness:
             return "the target score is reached"
         if self.max_trainings is not None and trainings >= self.max_trainings:
             return f"{trainings} networks are trained"
-        if self.max_minutes is not None:
-            limit = 60 * self.max_minutes
-            if seconds >= limit:
-                return f"the limit of {self.max_minutes:g} min is reached"
-            if seconds >= limit - min(reserve, limit * (1 - LEAST_SHARE)):
-                return f"the rest of {self.max_minutes:g} min is for the winner"
+        if self.max_minutes is not None and seconds >= 60 * self.max_minutes:
+            return f"the limit of {self.max_minutes:g} min is reached"
+        if self.max_minutes is not None and seconds >= end_of_search:
+            return f"the rest of {self.max_minutes:g} min is for the winner"
         return None

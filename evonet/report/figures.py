@@ -14,10 +14,10 @@ from evonet.errors import EvonetError, RecordError
 from evonet.metrics import METRICS
 from evonet.report.tables import (
     baselines_table,
-    candidates_table,
     curves_table,
     front_table,
     generations_table,
+    objectives_table,
     population_table,
 )
 from evonet.store.record import RunRecord
@@ -94,10 +94,10 @@ def front_figure(record: RunRecord) -> Figure:
             f"{record.folder} has one objective, and so no Pareto front. "
             "Start a run with --objective score,parameters"
         )
-    history = candidates_table(record).drop_duplicates("genome").dropna(subset=["score", *costs])
+    trainings = objectives_table(record)
     volumes = generations_table(record).set_index("generation")["hypervolume"]
     figure, metric = _new_figure(4 + 6 * len(costs), 5), record.fact("metric")
-    plot_front(history, front, volumes, figure, metric["name"], metric["maximise"])
+    plot_front(trainings, front, volumes, figure, metric["name"], metric["maximise"])
     return _signed(figure, record)
 
 

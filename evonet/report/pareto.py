@@ -13,7 +13,7 @@ _COST_WORDS = {
     "parameters": "trainable parameters (log)",
     "inference_ms": "milliseconds for 32 rows (log)",
 }
-#: Share of all trainings whose scores, the poorest, lie below the picture. Untuned.
+#: Share of all trainings, those with the poorest scores, that lie beyond the picture. Untuned.
 _CUT = 0.1
 
 
@@ -28,7 +28,7 @@ def plot_front(
     """Every training and the Pareto front by score and each cost, and the hypervolume.
 
     Args:
-        trainings: of the search; columns score and the costs.
+        trainings: those of the search that succeeded; columns score and the costs.
         front: those that no other beats in all; the same columns, best score first.
         volumes: hypervolume by generation.
         figure: where to draw.

@@ -60,18 +60,28 @@ def _fitness_of(record: RunRecord) -> dict[str, Fitness]:
     return {s.genome.key: fitnesses(s.evaluation, metric, objectives) for s in record.evaluations()}
 
 
-def front_table(record: RunRecord) -> pd.DataFrame:
-    """The Pareto front of all trainings of the search, best score first.
+def objectives_table(record: RunRecord) -> pd.DataFrame:
+    """One row per training of the search that succeeded, also of a generation cut short.
 
     Columns: genome (its key), a column for each objective of the run, network (in words).
     """
-    objectives, of_genome = _objectives(record), _fitness_of(record)
-    usable = [stored for stored in record.evaluations() if stored.evaluation.ok]
-    rows = []
-    for i in front([of_genome[stored.genome.key] for stored in usable]):
-        values = {name: getattr(usable[i].evaluation, name) for name in objectives}
-        rows.append({"genome": usable[i].genome.key, **values, "network": str(usable[i].genome)})
+    objectives = _objectives(record)
+    rows = [
+        {
+            "genome": stored.genome.key,
+            **{name: getattr(stored.evaluation, name) for name in objectives},
+            "network": str(stored.genome),
+        }
+        for stored in record.evaluations()
+        if stored.evaluation.ok
+    ]
     return pd.DataFrame(rows, columns=["genome", *objectives, "network"])
+
+
+def front_table(record: RunRecord) -> pd.DataFrame:
+    """The Pareto front of ``objectives_table``, best score first; the same columns."""
+    table, of_genome = objectives_table(record), _fitness_of(record)
+    return table.iloc[front([of_genome[key] for key in table["genome"]])].reset_index(drop=True)
 
 
 def candidates_table(record: RunRecord) -> pd.DataFrame:

@@ -73,7 +73,7 @@ class FusedEvaluator:
         workers: processes, or GPUs, that train at the same time; None for as many as there are.
         device: "auto" for a GPU where there is one; "cpu" or "gpu".
         precision: "float32", or on a GPU "bfloat16" for the factors of products.
-        seconds: how long a call may take; where it would take longer, short trainings come first.
+        seconds_wanted: where a call would take longer, short trainings come first.
     """
 
     dataset: Dataset
@@ -83,7 +83,20 @@ class FusedEvaluator:
     workers: int | None = None
     device: str = "auto"
     precision: str = "float32"
-    seconds: float = math.inf
+    seconds_wanted: float = math.inf
+
+    @property
+    def rows(self) -> Rows:
+        """The data as a plan sees them."""
+        folds = self.dataset.scored_on
+        data = max(folds, key=lambda fold: len(fold.train) * fold.n_inputs)
+        return Rows(
+            data.n_inputs,
+            data.target.n_outputs,
+            len(data.train),
+            len(data.validation),
+            len(folds),
+        )
 
     def plan(self, requests: Sequence[Request]) -> Plan:
         """How the requests would be trained.
@@ -92,20 +105,13 @@ class FusedEvaluator:
             TrainingError: there is no GPU for what is asked.
         """
         device = check_device(self.device, self.precision)
-        folds = self.dataset.scored_on
-        data = max(folds, key=lambda fold: len(fold.train) * fold.n_inputs)
-        rows = Rows(
-            data.n_inputs,
-            data.target.n_outputs,
-            len(data.train),
-            len(data.validation),
-            len(folds),
-        )
         most = self.workers or available_cores()
         if device == "gpu":
             n_gpus = len(load_backend().devices())
             most = min(self.workers or n_gpus, n_gpus)
-        return make_plan(requests, rows, self.budget, most, memory_bytes(), device, self.seconds)
+        return make_plan(
+            requests, self.rows, self.budget, most, memory_bytes(), device, self.seconds_wanted
+        )
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
         """Train the requests; each comes back as soon as its portion is done."""
@@ -192,11 +198,8 @@ class FusedEvaluator:
         return max(1, available_cores() // (self.workers or available_cores()))
 
     def _job(self, plan: Plan) -> Job:
-        test = self.dataset.test
-        nothing = replace(test, x=test.x[:0], y=test.y[:0], weight=None)
-        dataset = replace(self.dataset, test=nothing)
         return Job(
-            dataset,
+            self.dataset.without_test(),
             self.metric,
             self.loss,
             self.budget,

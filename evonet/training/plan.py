@@ -181,7 +181,7 @@ def make_plan(
     workers: int,
     memory: float = float("inf"),
     device: str = "cpu",
-    seconds: float = float("inf"),
+    seconds_wanted: float = float("inf"),
 ) -> Plan:
     """Plan some trainings.
 
@@ -192,8 +192,8 @@ def make_plan(
         workers: most processes at the same time, or GPUs.
         memory: bytes of the machine.
         device: "cpu" or "gpu".
-        seconds: how long they may take on a CPU. Where all of them take longer, the shortest come
-            first, so that many are done when time is up.
+        seconds_wanted: where all of them take longer on a CPU, the shortest come first, so that
+            many are done when time is up.
 
     Returns:
         A plan in which every request occurs once, in a portion or in ``too_large``.
@@ -206,7 +206,9 @@ def make_plan(
     largest = max((training.bytes for training in fits), default=0)
     fitting = int(min(workers, memory // (_PROCESS_BYTES + data + largest)))
     portions = _groups(fits) if device == "gpu" else _portions(fits, workers)
-    if device == "cpu" and sum(training.seconds for training in fits) > seconds * max(1, fitting):
+    if device == "cpu" and sum(training.seconds for training in fits) > seconds_wanted * max(
+        1, fitting
+    ):
         portions.reverse()
     return Plan(
         device,
@@ -285,10 +287,15 @@ def costs_of(genome: Genome, rows: Rows) -> Costs:
     )
 
 
+def seconds_per_epoch(genome: Genome, rows: Rows) -> float:
+    """Predicted seconds of an epoch on a core, its validation included."""
+    return sum(n * each for n, each in zip(costs_of(genome, rows), SECONDS, strict=True))
+
+
 def _planned(request: Request, rows: Rows, budget: Budget, device: str) -> Planned:
     genome = request.genome
-    epoch = sum(n * each for n, each in zip(costs_of(genome, rows), SECONDS, strict=True))
-    seconds = rows.n_folds * (_PER_TRAINING + budget.epochs * epoch)
+    epochs = budget.epochs * seconds_per_epoch(genome, rows)
+    seconds = rows.n_folds * (_PER_TRAINING + epochs)
     parameters = genome.parameter_count(rows.n_inputs, rows.n_outputs)
     fan_ins: Sequence[int] = genome.fan_ins(rows.n_inputs)
     units = [layer.units for layer in genome.layers]

@@ -48,7 +48,8 @@ def read_data(
 
 
 def _first(part: Part, rows: int) -> Part:
-    return Part(part.x[:rows].copy(), part.y[:rows].copy())
+    weight = None if part.weight is None else part.weight[:rows].copy()
+    return Part(part.x[:rows].copy(), part.y[:rows].copy(), weight)
 
 
 def _synthetic(rows: int, features: int) -> Dataset:

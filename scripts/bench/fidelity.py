@@ -56,7 +56,8 @@ def fidelity(settings: Settings) -> Table:
         rows += [_row(name, mode, found[mode], found["off"], pace) for mode in _MODES]
     minutes = sizes.fidelity_minutes
     notes.append(
-        f"Candidates of a search of {minutes:g} minutes by its seconds; what scikit-learn trains, "
+        f"Candidates of the search in a run of {minutes:g} minutes, by the search's seconds; what "
+        "scikit-learn trains, "
         "by those of the whole process. Differences are of equal seeds."
     )
     return Table("fidelity: candidates given up early", _COLUMNS, tuple(rows), tuple(notes), raw)
@@ -105,8 +106,10 @@ def _row(
     pace: float,
 ) -> tuple[Cell, ...]:
     rates = [60 * run["trainings"] / run["seconds"] for run in own]
-    gains = [a["revalidated"] - b["revalidated"] for a, b in zip(own, off, strict=True)]
+    pairs = [(a["revalidated"], b["revalidated"]) for a, b in zip(own, off, strict=True)]
+    gains = [a - b for a, b in pairs if a is not None and b is not None]
     rate = fmean(rates)
+    known = [run["revalidated"] for run in own if run["revalidated"] is not None]
     return (
         name,
         mode,
@@ -114,7 +117,7 @@ def _row(
         rate,
         rate / pace,
         f"{sum(run['dropped'] for run in own) / sum(run['trainings'] for run in own):.0%}",
-        fmean(run["revalidated"] for run in own),
+        fmean(known) if known else None,
         str(mean_interval(gains)) if len(gains) > 1 and mode != "off" else None,
     )
 

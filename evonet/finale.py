@@ -1,0 +1,146 @@
+"""From a search that is over to its winner: finalists trained again, final fits, files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from itertools import takewhile
+
+from evonet.champion.timing import Timetable
+from evonet.champion.winner import (
+    FINAL_REPEAT,
+    MODEL_FILE,
+    Finalist,
+    count_finalists,
+    crown,
+    save_winner,
+)
+from evonet.errors import TrainingError
+from evonet.evaluation import Budget, Evaluation
+from evonet.fitness import rank
+from evonet.progress import Clock
+from evonet.session import Session
+from evonet.store.cache import ScoreCache
+from evonet.store.exports import exporting
+
+#: How many of the best genomes may stand in for a winner whose final fit diverges.
+_SUBSTITUTES = 3
+
+
+def timetable(session: Session, clock: Clock) -> Timetable:
+    """When the parts of the run have to end; its search began when it began the first time."""
+    began = session.record.fact("search_began")
+    if began is None:
+        began = clock.seconds
+        session.record.set_facts({"search_began": began})
+    return session.setup.timetable(began)
+
+
+def ranked_by_search(session: Session) -> list[Finalist]:
+    """Every genome with a score, best first."""
+    usable = [stored for stored in session.record.evaluations() if stored.evaluation.ok]
+    usable.sort(key=lambda stored: rank(stored.evaluation, session.setup.metric))
+    return [Finalist(stored.genome, stored.evaluation) for stored in usable]
+
+
+def revalidated(
+    session: Session, ranked: Sequence[Finalist], clock: Clock
+) -> list[Finalist] | None:
+    """The best trained again, by the mean of their scores; the others follow them.
+
+    The best score of many is the luckiest as well: fresh seeds, and other splits where rows are
+    few, tell which is good. None where the user stopped it; what was trained is kept.
+    """
+    setup, repeats = session.setup, session.setup.config.repeats
+    n = _count_finalists(session, ranked, clock)
+    if not n:
+        return list(ranked)
+    finalists = {finalist.genome.key: finalist for finalist in ranked[:n]}
+    requests = [
+        setup.request(finalist.genome, FINAL_REPEAT + 1 + i)
+        for finalist in finalists.values()
+        for i in range(1 if setup.splits else repeats)
+    ]
+    session.observer.on_revalidation_start(n, repeats, setup.splits is not None)
+    cache = ScoreCache(session.record.folder.parent)
+    scores: dict[str, list[float | None]] = {key: [] for key in finalists}
+    try:
+        with closing(session.evaluator(cache, setup.splits).evaluate(requests)) as evaluating:
+            for _ in requests:
+                if session.should_stop():
+                    return None
+                stored = next(evaluating)
+                scores[stored.genome.key] += _scores(stored.evaluation, setup.splits is not None)
+                session.observer.on_evaluation(stored.evaluation)
+    finally:
+        cache.close()
+    again = [
+        replace(f, repeats=tuple(scores[key]), on_splits=setup.splits is not None)
+        for key, f in finalists.items()
+    ]
+    again.sort(key=lambda finalist: finalist.rank(setup.metric))
+    return [*again, *ranked[n:]]
+
+
+def _count_finalists(session: Session, ranked: Sequence[Finalist], clock: Clock) -> int:
+    """How many of the best are trained again: what there is time for, or has been done already."""
+    setup, config = session.setup, session.setup.config
+    n = min(len(ranked), count_finalists(config.finalists, config.repeats, len(ranked)))
+    if config.max_minutes is None:
+        return n
+    known = {stored.genome.key for stored in session.record.repeats()}
+    done = len(list(takewhile(lambda finalist: finalist.genome.key in known, ranked[:n])))
+    paces = [setup.pace(f.genome, f.searched) for f in ranked[:n] if f.searched]
+    return max(done, timetable(session, clock).count_finalists(paces, clock.seconds))
+
+
+def _scores(evaluation: Evaluation, on_splits: bool) -> list[float | None]:
+    """The scores of a training of a finalist: one, or one for each split; None where it failed."""
+    if not on_splits:
+        return [evaluation.score]
+    return [*evaluation.folds, *([] if evaluation.ok else [None])]
+
+
+def crown_best(session: Session, finalists: Sequence[Finalist], reason: str, clock: Clock) -> None:
+    """Fit, test and save the winner, unless the record has this very one.
+
+    It has, if the winner it holds and every finalist that ranked above it are the same again, and
+    it was fitted as long as it would be now.
+    """
+    setup, record = session.setup, session.record
+    if not finalists:
+        raise TrainingError(
+            f"The search ended ({reason}) before any training succeeded. Go on with another limit, "
+            f"as in evonet resume {record.folder} --generations 10"
+        )
+    finalists = finalists[:_SUBSTITUTES]
+    keys = [finalist.genome.key for finalist in finalists]
+    winners = record.winners()
+    if winners and (record.folder / MODEL_FILE).is_file():
+        tried, whole = winners[-1]["tried"], winners[-1]["whole"]
+        if keys[: len(tried)] == tried and (whole or setup.config.max_minutes is not None):
+            return
+    budgets = _final_budgets(session, finalists[0], clock)
+    winner, model = crown(
+        finalists,
+        setup.dataset,
+        setup.metric,
+        setup.loss,
+        budgets,
+        setup.config.seed,
+        setup.fit_workers,
+    )
+    with exporting(record.folder):
+        save_winner(record.folder, winner, model)
+    tried, whole = keys[: keys.index(winner.genome.key) + 1], budgets == setup.final_budgets
+    record.add_winner({"winner": winner.to_dict(), "tried": tried, "whole": whole})
+
+
+def _final_budgets(session: Session, finalist: Finalist, clock: Clock) -> list[Budget]:
+    """The budgets of the final fits, cut to what the limit on minutes leaves for them."""
+    setup = session.setup
+    if setup.config.max_minutes is None or finalist.searched is None:
+        return setup.final_budgets
+    pace = setup.pace(finalist.genome, finalist.searched)
+    return timetable(session, clock).final_budgets(pace, clock.seconds)
