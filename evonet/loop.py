@@ -87,7 +87,7 @@ def _search(session: Session, clock: Clock) -> str | None:
     evaluator, times = session.evaluator(cache), timetable(session, clock)
     seen = search.seen
     told = {s.genome.key: s for s in record.evaluations() if s.genome.key in seen}
-    slowest = 0.0  # seconds of the longest training of late: the next may take as long
+    slowest = 0.0  # seconds of the longest training of late
     clock.start_search()
     try:
         while (over := rules.between_generations(search.generation, search.stalled)) is None:
@@ -100,21 +100,20 @@ def _search(session: Session, clock: Clock) -> str | None:
             requests = [setup.request(c.genome, hurdles=hurdles) for c in candidates]
             best = search.best_fitness
             known: dict[str, StoredEvaluation] = {}
-            end = _end_of_search(setup, times, told.values())
+            end = _end_of_search(setup, times, told.values(), slowest)
             with closing(evaluator.evaluate(requests)) as evaluating:
                 for _ in requests:
                     if session.should_stop():
                         return None
                     n_trained = record.count_trainings()
-                    soon = end - slowest
-                    if over := rules.between_trainings(n_trained, clock.seconds, best, soon):
+                    if over := rules.between_trainings(n_trained, clock.seconds, best, end):
                         return over
                     stored = next(evaluating)
                     known[stored.genome.key] = stored
                     if stored.origin == "trained":
                         slowest = max(slowest, stored.evaluation.seconds)
                     if not told:
-                        end = _end_of_search(setup, times, known.values())
+                        end = _end_of_search(setup, times, known.values(), slowest)
                     best = max(best, fitness(stored.evaluation, setup.metric))
                     session.observer.on_evaluation(stored.evaluation)
             outcomes = [known[c.genome.key] for c in candidates]
@@ -139,7 +138,9 @@ def _exhausted(setup: Setup, n_tried: int) -> str:
     return f"the space is exhausted: {n_tried} of at most {setup.space.size} genomes are tried"
 
 
-def _end_of_search(setup: Setup, times: Timetable, outcomes: Collection[StoredEvaluation]) -> float:
+def _end_of_search(
+    setup: Setup, times: Timetable, outcomes: Collection[StoredEvaluation], slowest: float
+) -> float:
     """Seconds of the run when its search has to end, by the trainings so far."""
     config = setup.config
     if config.max_minutes is None:
@@ -147,7 +148,7 @@ def _end_of_search(setup: Setup, times: Timetable, outcomes: Collection[StoredEv
     usable = [stored for stored in outcomes if stored.evaluation.ok]
     n = max(1, count_finalists(config.finalists, config.repeats, len(usable)))
     best = heapq.nsmallest(n, usable, key=lambda stored: rank(stored.evaluation, setup.metric))
-    return times.end_of_search([setup.pace(s.genome, s.evaluation) for s in best])
+    return times.end_of_search([setup.pace(s.genome, s.evaluation) for s in best], slowest)
 
 
 def _refuse_hopeless(search: Search, outcomes: Sequence[StoredEvaluation]) -> None:

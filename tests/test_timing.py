@@ -35,6 +35,12 @@ def test_the_search_has_half_of_what_was_left_when_it_began() -> None:
     assert replace(TABLE, search_began=100.0).end_of_search([pace(1e6)]) == 350.0
 
 
+def test_the_next_training_may_take_as_long_as_the_slowest() -> None:
+    one = [pace(2.0)]
+    assert TABLE.end_of_search(one) - TABLE.end_of_search(one, 7.0) == pytest.approx(7.0)
+    assert TABLE.end_of_search(one, 1e6) == 300.0
+
+
 def test_finalists_have_a_sixth_at_most() -> None:
     cheap = replace(TABLE, finals=[Budget(1, 1)])
     assert cheap.end_of_search([Pace(60.0, 0.0, 1)] * 10) == 600 - SAVING - 100

@@ -54,7 +54,7 @@ class Timetable:
     search: Budget
     finals: Sequence[Budget]
 
-    def end_of_search(self, finalists: Sequence[Pace]) -> float:
+    def end_of_search(self, finalists: Sequence[Pace], slowest: float = 0.0) -> float:
         """When the search has to end, so that the rest is done in time.
 
         It has half of what was left when it began at least, whatever follows; and all of it, as
@@ -62,13 +62,14 @@ class Timetable:
 
         Args:
             finalists: the best so far.
+            slowest: seconds of the longest training of late; the next may take as long to end.
         """
         if not finalists or math.isinf(self.limit):
             return self.limit
         repeats = min(self._seconds_again(finalists), self.limit * _FOR_FINALISTS)
         fit = median(map(self._seconds_of_fit, finalists))  # one round, more if there is time
         half = self.search_began + _FOR_SEARCH * (self.limit - self.search_began)
-        return max(half, self.limit - SAVING - repeats - fit)
+        return max(half, self.limit - SAVING - repeats - fit - slowest)
 
     def count_finalists(self, ranked: Sequence[Pace], now: float) -> int:
         """How many of the best there is time to train again; one alone is no choice, and so none.
