@@ -135,8 +135,8 @@ def _fitted(winner: Winner) -> str:
     best = f"best epoch {winner.best_epoch}"
     if not winner.epochs:  # of an older evonet
         return best
-    fits = f"of {winner.n_fits} fits " if winner.n_fits > 1 else ""
-    return f"{best} {fits}of at most {winner.epochs} epochs"
+    fits = f"best of {winner.n_fits} fits" if winner.n_fits > 1 else "one fit"
+    return f"{best}; {fits} of at most {winner.epochs} epochs"
 
 
 def _verdict(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
@@ -189,7 +189,7 @@ def _optimism(winner: Winner, metric: Metric) -> str:
     gap = metric.sign * (searched - again)
     verdict = f"the search flattered it by {score_text(gap)}" if gap > 0 else "no flattery in that"
     if winner.on_splits and gap > 0:  # which is not known: the rows differ
-        verdict = f"{score_text(gap)} are flattery of the search, or of an easy validation part"
+        verdict = f"flattery of the search, or an easy validation part, by {score_text(gap)}"
     n = sum(score is not None for score in winner.repeats)
     on = f"{n} {'other splits' if winner.on_splits else 'fresh seeds'}"
     return f"{said}, and {score_text(again)}{interval} on {on}: {verdict}."

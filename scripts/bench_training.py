@@ -3,7 +3,7 @@
     python scripts/bench_training.py                     all of it, hours
     python scripts/bench_training.py --quick             all of it in small, minutes
     python scripts/bench_training.py --only digits,adult
-    python scripts/bench_training.py --only agreement --keras-scores scores.jsonl --keras-minutes 20
+    python scripts/bench_training.py --only agreement --keras-scores scripts/keras_scores.jsonl
 
 Parts: digits (candidates a minute of whole processes: fused, serial Keras, Keras Tuner,
 scikit-learn), fashion and adult (fused, serial Keras), machine (useful operations a second over

@@ -107,17 +107,17 @@ def _keras(settings: Settings, data: Mapping[str, Any]) -> dict[str, Scores]:
         }
         one_core = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
         found: list[dict[str, Any] | None]
-        found = run_job("keras_scores", arguments, one_core).result["evaluations"]
+        found = run_job("keras_scores", arguments, one_core).result["scores"]
         return found
 
     first: Scores = {}
     other: Scores = {}
     with ThreadPoolExecutor(n) as pool:
         for process, found in enumerate(pool.map(share, range(n))):
-            for i, evaluation in enumerate(found):
-                if evaluation is not None:
+            for i, record in enumerate(found):
+                if record is not None:
                     scores = other if i % 2 else first
-                    scores[process + n * (i // 2)] = evaluation["score"]
+                    scores[process + n * (i // 2)] = record["score"]
     return {"keras": first, "keras, other seeds": other}
 
 

@@ -122,7 +122,7 @@ def keras_scores(
     file: str,
     minutes: float,
 ) -> dict[str, Any]:
-    """Evaluations of serial Keras, from a file as far as it knows them; the others are added to it.
+    """Scores of serial Keras, from a file as far as it knows them; the others are added to it.
 
     Args:
         data: as ``read_data`` takes it.
@@ -132,7 +132,8 @@ def keras_scores(
         minutes: start no training after that many.
 
     Returns:
-        An evaluation for each request, None for those there was no time for.
+        A record for each request, with its ``score``, which is None where the training failed; None
+        for those there was no time for.
     """
     dataset = read_data(**data)
     engine = make_engine("keras", dataset, Budget(*budget))
@@ -149,15 +150,15 @@ def keras_scores(
         key = score_key(request, protocol)
         if key not in known and time.monotonic() < stop:
             ((_, evaluation),) = engine.evaluate([request])
-            known[key] = evaluation.to_dict()
+            known[key] = {"key": key, "score": evaluation.score}
             with Path(file).open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps({"key": key, "evaluation": known[key]}) + "\n")
+                lines.write(json.dumps(known[key]) + "\n")
         found.append(known.get(key))
-    return {"evaluations": found}
+    return {"scores": found}
 
 
 def _known_scores(file: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
     records = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    return {record["key"]: record["evaluation"] for record in records}
+    return {record["key"]: record for record in records}
