@@ -298,7 +298,8 @@ def plot_command(*, run: Run, results: Results = _RESULTS) -> None:
 
 def _folder(run: str, results: Path) -> Path:
     """A run named by its folder, or by its name in the results folder."""
-    return Path(run) if Path(run).is_dir() else results / run
+    named = Path(run).is_dir() or len(Path(run).parts) > 1
+    return Path(run) if named else results / run
 
 
 def _run(start: Callable[[Any, Callable[[], bool]], Any], quiet: bool, as_json: bool) -> None:

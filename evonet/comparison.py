@@ -81,9 +81,11 @@ def _meaning(record: RunRecord) -> dict[str, Any]:
     protocol = record.fact("protocol")
     prepared = dict(protocol["prepared"])
     _, *shares = prepared.pop("split")
+    folds = prepared.pop("folds", None)
     return {
         "data": protocol["data"],
         "metric": protocol["metric"],
         "preparation": prepared,
         "the shares of the parts": shares,
+        "the number of folds": folds,
     }

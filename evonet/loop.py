@@ -31,14 +31,17 @@ from evonet.setup import Setup
 from evonet.store.cache import ScoreCache
 from evonet.store.exports import exporting
 from evonet.store.record import RunRecord, StoredCandidate, StoredEvaluation, StoredGeneration
-from evonet.training.engine import compile_loops
+from evonet.training.worker import compile_loops
 
 
 def run_session(session: Session) -> RunResult:
     """Baselines, search, winner; the record is closed whatever happens."""
     with session.record:
-        clock = Clock(session.record)
-        _start(session)
+        setup = session.setup
+        session.observer.on_start(session.record, setup.metric, setup.config)
+        compile_loops(setup.dataset, setup.loss, session.observer.on_compilation)
+        clock = Clock(session.record)  # compiling is once on a machine, and no part of a run's time
+        _fit_baselines(session)
         if session.given is not None:
             finalists = [Finalist(session.given)]
             reason: str | None = "no search: one genome was given"
@@ -57,11 +60,9 @@ def run_session(session: Session) -> RunResult:
         return _end(session, reason, clock)
 
 
-def _start(session: Session) -> None:
-    """Say what is about to happen; compile; fit the baselines, unless the record has them."""
+def _fit_baselines(session: Session) -> None:
+    """Fit the baselines, unless the record has them."""
     setup, record = session.setup, session.record
-    session.observer.on_start(record, setup.metric, setup.config)
-    compile_loops(setup.dataset, setup.loss, session.observer.on_compilation)
     if record.fact("baselines"):
         return
     baselines = []

@@ -117,9 +117,9 @@ def result_lines(result: RunResult) -> list[tuple[str, str]]:
         ("", ""),
     ]
     searched = winner.search_score is not None
-    files = "model.keras, best_genome.json, config.toml" + (", history.csv" if searched else "")
-    if (result.folder / "pareto_front.json").is_file():
-        files += ", pareto_front.json, pareto_front.csv"
+    names = ("history.csv", "pareto_front.json", "pareto_front.csv")
+    there = [name for name in names if (result.folder / name).is_file()]
+    files = ", ".join(["model.keras", "best_genome.json", "config.toml", *there])
     lines += [
         (f"Files     {result.folder}: {files}", ""),
         (f"Next      evonet predict {result.folder} FILE    predict new rows", ""),
@@ -164,7 +164,7 @@ def _verdict(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
         if result.metric.better(winner.test_score, score)
     ]
     as_good = [
-        f"{name} (by {score_text(abs(winner.test_score - score))})"
+        f"{name} ({_behind(winner.test_score, score)})"
         for name, score in rivals
         if not result.metric.better(winner.test_score, score)
     ]
@@ -178,12 +178,16 @@ def _verdict(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
     return [*said, *_noise(result)]
 
 
+def _behind(own: float, other: float) -> str:
+    return "as good" if own == other else f"by {score_text(abs(own - other))}"
+
+
 def _optimism(winner: Winner, metric: Metric) -> str:
     """How far the score of the search flatters, as later trainings tell."""
     searched, again = winner.search_score, winner.revalidated_score
     said = f"In the search the winner scored {score_text(searched)} on the validation part"
     if again is None or searched is None:
-        return f"{said}: one of the best of many, and so flattering."
+        return f"{said}. Finalists were not trained again, so that it may flatter."
     half_width = winner.revalidated_half_width
     interval = "" if half_width is None else f" ± {score_text(half_width)} (95 %)"
     gap = metric.sign * (searched - again)

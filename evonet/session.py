@@ -130,6 +130,8 @@ class Session:
                 "its scores cannot be compared with new ones. Use that evonet, or start a new run."
             )
         record.set_facts({"config": config.to_dict(), "stopped": None})
+        if changes:
+            record.set_facts({"search_began": None})  # new limits are counted from here
         with exporting(folder):
             (folder / "config.toml").write_text(config.to_toml(), "utf-8")
         given = record.fact("given")

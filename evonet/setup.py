@@ -32,6 +32,8 @@ _FINAL_PATIENCE = 3
 _FINAL_EPOCHS = 5
 #: The search waits for a lower loss for its epochs divided by this. Untuned.
 _PATIENCE = 4
+#: Generations that take less than the limit on time divided by this begin with the longest.
+_BRIEF = 10
 #: Epochs for a candidate where there are many rows, and where there are few. Untuned.
 _EPOCHS = 20, 100
 #: Between these two, a candidate sees so many rows in all its epochs. Untuned.
@@ -223,7 +225,7 @@ class Setup:
             config.workers,
             config.device,
             config.precision,
-            seconds_wanted=config.max_seconds / 2,
+            seconds_wanted=config.max_seconds / _BRIEF,
         )
 
     @property

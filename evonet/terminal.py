@@ -83,7 +83,7 @@ class TerminalObserver(Observer):
 
     def on_compilation(self, kept: bool) -> None:
         when = "once on this machine" if kept else "in every process: there is no cache folder"
-        self.say(f"Compiling the training loops, {when} (about 20 s) ...")
+        self.say(f"Compiling the training loops, {when} (half a minute or more) ...")
 
     def on_baseline(self, baseline: Baseline) -> None:
         name = f"{baseline.name} ({baseline.description.split(':')[0]})"

@@ -98,7 +98,10 @@ class TestRuns:
         monkeypatch.setattr("evonet.loop.compile_loops", lambda data, loss, tell: tell(True))
         code, output, _ = evonet("evolve", "--data", "iris", "--generations", 0)
         assert code == 0
-        assert "Compiling the training loops, once on this machine (about 20 s) ..." in output
+        assert (
+            "Compiling the training loops, once on this machine (half a minute or more) ..."
+            in output
+        )
 
     def test_config_file_gives_settings_and_flags_win(self, evonet, tmp_path: Path) -> None:
         (tmp_path / "c.toml").write_text('data = "wine"\ngenerations = 2\npopulation_size = 7\n')

@@ -110,7 +110,7 @@ class TestTelling:
             from evonet.data.dataset import load_dataset
             from evonet.evaluation import Budget
             from evonet.genome import Genome, Layer
-            from evonet.training.engine import compile_loops
+            from evonet.training.worker import compile_loops
             from evonet.training.trainer import Trainer
 
             loss = "sparse_categorical_crossentropy"

@@ -260,7 +260,7 @@ class TestTheEngine:
         backend = SimpleNamespace(devices=lambda: ["gpu:0", "gpu:1"])
         monkeypatch.setattr(engine, "load_backend", lambda: backend)
         monkeypatch.setattr(engine, "ThreadPoolExecutor", Pool)
-        monkeypatch.setattr(engine, "_train", train)
+        monkeypatch.setattr(engine, "train", train)
         requests = [Request(replace(SMALL, batch_size=9 - seed), seed) for seed in range(6)]
         evaluating = replace(self.evaluator(iris), workers=None).evaluate(requests)
         assert next(evaluating) == (requests[0], "trained")

@@ -140,8 +140,9 @@ def test_ctrl_c_stops_after_the_running_network_and_keeps_everything(
     assert "Stopping after the running network" in output
     assert f"evonet resume {folder}" in output
     assert "Traceback" not in errors
-    # Everything that was started is finished and written down; the rest is the baseline network,
-    # and what the loops are compiled with, whose seed is 0.
+    # Everything that was started is finished and written down; the rest is the baseline network
+    # (where this process fits it: workers log nothing), and what the loops are compiled with, whose
+    # seed is 0.
     unfinished = set(_lines(tmp_path / "log")) - finished_trainings(folder)
     others = [line.split()[0] for line in unfinished if not line.endswith(" 0")]
-    assert others == [DEFAULT_MLP.key]
+    assert set(others) <= {DEFAULT_MLP.key}

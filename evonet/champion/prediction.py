@@ -12,7 +12,7 @@ from evonet.champion.winner import MODEL_FILE, Winner
 from evonet.data.preparation import preparation_from_dict
 from evonet.data.sources import read_features
 from evonet.data.target import Target
-from evonet.errors import RecordError
+from evonet.errors import ConfigError, RecordError
 from evonet.store.record import RunRecord
 from evonet.training.keras_model import build_network, outputs_of, with_output
 
@@ -31,6 +31,7 @@ def predict_file(folder: Path, file: Path, probabilities: bool = False) -> pd.Da
 
     Raises:
         RecordError: the run has no winner yet.
+        ConfigError: probabilities of a quantity are asked for.
         DataError: the file cannot be read, or lacks columns of training.
     """
     with RunRecord(folder) as record:
@@ -40,13 +41,15 @@ def predict_file(folder: Path, file: Path, probabilities: bool = False) -> pd.Da
     if not (folder / MODEL_FILE).is_file():
         raise RecordError(f"{folder / MODEL_FILE} is gone. Make it again: evonet resume {folder}")
     target = Target.from_dict(data["target"])
+    if probabilities and target.task == "regression":
+        raise ConfigError("A quantity has no probabilities. Leave out --probabilities.")
     preparation = preparation_from_dict(data["preparation"])
     x = preparation.transform(read_features(file, words=preparation.words))
     winner = Winner.from_dict(winners[-1]["winner"])
     network = _load_network(folder, winner, target, x.shape[1])
     predictions = target.predictions(outputs_of(network, x))
     table = pd.DataFrame({"prediction": target.labels(predictions)})
-    if probabilities and target.task != "regression":
+    if probabilities:
         for i, label in enumerate(target.classes):
             table[f"probability of {label}"] = np.round(predictions[:, i], 6)
     return table

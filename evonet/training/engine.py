@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
@@ -15,10 +15,8 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from evonet.data.dataset import Dataset
 from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation, Request
-from evonet.genome import Genome
 from evonet.metrics import Metric
 from evonet.training.backend import find_device, load_backend
-from evonet.training.cache_folder import cache_folder
 from evonet.training.evaluator import Outcome, evaluation_of
 from evonet.training.plan import Plan, Rows, available_cores, make_plan, memory_bytes
 from evonet.training.worker import Job, train, train_numbered
@@ -41,24 +39,6 @@ def check_device(device: str, precision: str) -> str:
             "Leave out --precision."
         )
     return found
-
-
-def compile_loops(dataset: Dataset, loss: str, tell: Callable[[bool], None]) -> None:
-    """Compile the loops that train on a CPU, unless they are kept from an earlier time.
-
-    Args:
-        dataset: any; the loops are the same for all.
-        loss: one that fits it.
-        tell: called before they are compiled, with whether they will be kept.
-    """
-    from evonet.training.compiling import telling
-    from evonet.training.trainer import Trainer
-
-    row = replace(dataset.train, x=dataset.train.x[:1], y=dataset.train.y[:1], weight=None)
-    tiny = replace(dataset, train=row, validation=row)
-    linear = Genome((), "matched_normal", "sgd", 0.01, 1)
-    with telling(lambda: tell(cache_folder() is not None)):
-        Trainer(tiny, loss, Budget(1, 1)).fit(linear, seed=0)
 
 
 @dataclass(frozen=True)

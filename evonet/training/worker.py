@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from evonet.data.dataset import Dataset
 from evonet.evaluation import Budget, Evaluation, Request
+from evonet.genome import Genome
 from evonet.metrics import Metric
+from evonet.training.cache_folder import cache_folder
 from evonet.training.evaluator import (
     Outcome,
     evaluation_of,
@@ -34,6 +36,24 @@ from evonet.training.trained import Race, Trained
 if TYPE_CHECKING:
     from evonet.training.groups import GroupTrainer
     from evonet.training.trainer import Trainer
+
+
+def compile_loops(dataset: Dataset, loss: str, tell: Callable[[bool], None]) -> None:
+    """Compile the loops that train on a CPU, unless they are kept from an earlier time.
+
+    Args:
+        dataset: any; the loops are the same for all.
+        loss: one that fits it.
+        tell: called before they are compiled, with whether they will be kept.
+    """
+    from evonet.training.compiling import telling
+    from evonet.training.trainer import Trainer
+
+    row = replace(dataset.train, x=dataset.train.x[:1], y=dataset.train.y[:1], weight=None)
+    tiny = replace(dataset, train=row, validation=row)
+    linear = Genome((), "matched_normal", "sgd", 0.01, 1)
+    with telling(lambda: tell(cache_folder() is not None)):
+        Trainer(tiny, loss, Budget(1, 1)).fit(linear, seed=0)
 
 
 @dataclass(frozen=True)
@@ -87,6 +107,8 @@ def train(job: Job, requests: Sequence[Request]) -> list[tuple[Request, Evaluati
     prepare_worker()
     if job.gpu not in _trainers or _trainers[job.gpu][0] != job.key:
         _trainers[job.gpu] = job.key, job.trainers()
+        if job.device == "cpu":  # or the first training would seem to take as long as loading them
+            compile_loops(job.dataset, job.loss, lambda _: None)
     _, trainers = _trainers[job.gpu]
     if job.device == "gpu":
         return _train_group(trainers, job, requests)
