@@ -18,7 +18,7 @@ from evonet.champion.prediction import predict_file
 from evonet.champion.winner import FINAL_REPEAT, Finalist, crown
 from evonet.config import make_config
 from evonet.data.dataset import load_dataset
-from evonet.errors import DataError, RecordError, TrainingError
+from evonet.errors import ConfigError, DataError, RecordError, TrainingError
 from evonet.evaluation import Budget, Evaluation
 from evonet.genome import Genome, Layer
 from evonet.genome.files import read_genomes
@@ -225,6 +225,8 @@ def test_regression_predicts_in_the_targets_own_unit(tmp_path: Path) -> None:
     predicted = predict_file(result.folder, table)["prediction"]
     assert np.abs(predicted - y).mean() < 400
     assert json.dumps(result.to_dict())
+    with pytest.raises(ConfigError, match="A quantity has no probabilities"):
+        predict_file(result.folder, table, probabilities=True)
 
 
 def test_words_that_look_like_numbers_are_words_in_prediction_too(tmp_path: Path) -> None:

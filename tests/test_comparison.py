@@ -51,6 +51,7 @@ class TestComparison:
             ({"metric": "log_loss"}, "metric"),
             ({"data": "wine"}, "data"),
             ({"test_fraction": 0.3}, "the shares of the parts"),
+            ({"folds": 3}, "the number of folds"),
         ],
     )
     def test_runs_that_differ_in_what_scores_mean_are_refused(

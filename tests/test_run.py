@@ -254,6 +254,9 @@ class TestStopping:
         again = resume(result.folder)  # its time is over, and nothing is left to do
         with RunRecord(again.folder) as record:
             assert (record.winners(), record.count_trainings()) == (winners, trained)
+        resume(result.folder, {"max_minutes": 2.0, "generations": 10**6})  # counts from here
+        with RunRecord(again.folder) as record:
+            assert record.count_trainings() > trained
 
     def test_a_winner_that_had_no_time_is_fitted_again_when_there_is(
         self, config: RunConfig
