@@ -129,9 +129,10 @@ class Session:
                 f"{folder} was started by an evonet that prepares data or trains in another way: "
                 "its scores cannot be compared with new ones. Use that evonet, or start a new run."
             )
-        record.set_facts({"config": config.to_dict(), "stopped": None})
+        facts: dict[str, Any] = {"config": config.to_dict(), "stopped": None}
         if changes:
-            record.set_facts({"search_began": None})  # new limits are counted from here
+            facts["search_began"] = None  # new limits are counted from here
+        record.set_facts(facts)
         with exporting(folder):
             (folder / "config.toml").write_text(config.to_toml(), "utf-8")
         given = record.fact("given")

@@ -21,10 +21,11 @@ from evonet.fitness import Fitness, fitnesses, reference
 from evonet.genome import Genome, SearchSpace
 from evonet.metrics import FEW_ROWS, Metric, choose_metric
 from evonet.streams import stream, training_seed
+from evonet.training.costs import seconds_per_epoch
 from evonet.training.engine import FusedEvaluator, check_device
 from evonet.training.evaluator import Evaluator, KerasEvaluator
 from evonet.training.keras_model import VERSION, choose_loss
-from evonet.training.plan import Plan, available_cores, seconds_per_epoch
+from evonet.training.plan import Plan, available_cores
 
 #: The final fit waits this many times longer for a lower loss than the search does. Untuned.
 _FINAL_PATIENCE = 3

@@ -4,7 +4,7 @@ Run ``python scripts/profile_training.py`` on an idle machine. It trains network
 and random ones of the default space on one thread, one epoch apart from what a training costs
 once, and prints for each of the shapes: microseconds a step, and useful operations a second as a
 share of the best float32 product of this machine. Then what the seconds of an epoch are made of:
-the planner's model (``evonet/training/plan.py``) fitted to all of them by non-negative least
+the planner's model (``evonet/training/costs.py``) fitted to all of them by non-negative least
 squares, its constants, and the share of each of its terms.
 
 The profile behind the last decision: with products by OpenBLAS, which rearranges both factors of
@@ -27,7 +27,7 @@ from evonet.data.dataset import Dataset, Part, load_dataset
 from evonet.evaluation import Budget
 from evonet.genome import Genome, Layer
 from evonet.genome.space import SearchSpace
-from evonet.training.plan import Rows, costs_of
+from evonet.training.costs import Rows, costs_of
 from evonet.training.products import blas
 from evonet.training.trainer import Trainer
 

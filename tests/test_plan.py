@@ -12,7 +12,8 @@ from strategies import genomes
 
 from evonet.evaluation import Budget, Request
 from evonet.genome import Genome, Layer
-from evonet.training.plan import Plan, Planned, Rows, make_plan
+from evonet.training.costs import Rows
+from evonet.training.plan import Plan, Planned, make_plan
 
 GIB = 2**30
 ROWS = Rows(n_inputs=30, n_outputs=3, n_train=1000, n_validation=300)

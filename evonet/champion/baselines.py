@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from evonet.champion.fitting import best_fit, fit_seeds, scores_on_test
+from evonet.champion.fitting import fit_best, scores_on_test
 from evonet.data.dataset import Dataset, Part
 from evonet.evaluation import Budget
 from evonet.genome import Genome, Layer
@@ -70,9 +70,8 @@ def fit_baselines(
     else:
         logistic = LogisticRegression(max_iter=300)
         yield _fitted("linear", "logistic regression", logistic, dataset, metric)
-    seeds = [training_seed(seed, DEFAULT_MLP.key, i) for i in range(len(budgets))]
-    fits = fit_seeds(DEFAULT_MLP, dataset, metric, loss, budgets, seeds, workers)
-    default = best_fit(fits, metric, len(dataset.validation))
+    first = training_seed(seed, DEFAULT_MLP.key)
+    default = fit_best(DEFAULT_MLP, dataset, metric, loss, budgets, first, workers)
     tested: Mapping[str, float | None] = {}
     if default.score is not None and default.fitted is not None:
         tested = scores_on_test(DEFAULT_MLP, default.fitted, dataset, {metric.name: metric}, loss)

@@ -1,4 +1,4 @@
-"""The long fit of one network, by the loops that trained the candidates, and what it is worth."""
+"""Final fits of one network, by the loops that train candidates, and what the best is worth."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from evonet.data.dataset import Dataset
 from evonet.evaluation import Budget
 from evonet.genome import Genome
 from evonet.metrics import FEW_ROWS, Metric
+from evonet.streams import training_seed
 from evonet.training.evaluator import Outcome, output_score, refusal, tried
 from evonet.training.trained import Trained
 from evonet.training.worker import prepare_worker
@@ -44,28 +45,37 @@ def fit(
         )
 
 
-def fit_seeds(
+def fit_best(
     genome: Genome,
     dataset: Dataset,
     metric: Metric,
     loss: str,
     budgets: Sequence[Budget],
-    seeds: Sequence[int],
+    seed: int,
     workers: int,
-) -> list[Outcome[Trained]]:
-    """The same with several budgets and seeds, by several processes; in the order of the seeds.
+) -> Outcome[Trained]:
+    """Fit a network several times, each time on another seed, and keep the best: see ``best_fit``.
 
     Where a process dies, most likely for want of memory, this one fits one after the other.
 
     Args:
-        genome, dataset, metric, loss: as in ``fit``.
-        budgets: of each fit.
-        seeds: of each fit.
+        genome: what to fit.
+        dataset: what to fit and score on; without its folds.
+        metric: of the validation part.
+        loss: as ``choose_loss`` returns it.
+        budgets: of each fit; one at least.
+        seed: of the first fit; those of the others follow from it.
         workers: processes that fit at the same time.
     """
+    seeds = [seed, *(training_seed(seed, genome.key, i) for i in range(1, len(budgets)))]
     data = replace(dataset.without_test(), folds=())
     fits = [(genome, data, metric, loss, *own) for own in zip(budgets, seeds, strict=True)]
-    n = min(workers, len(seeds))
+    return best_fit(_fit_all(fits, workers), metric, len(dataset.validation))
+
+
+def _fit_all(fits: Sequence[tuple[Any, ...]], workers: int) -> list[Outcome[Trained]]:
+    """Of each tuple of arguments what ``fit`` makes of them, in their order."""
+    n = min(workers, len(fits))
     if n > 1:
         try:  # writable maps: Numba compiles for arrays that may be written, and writes none
             pool = Parallel(n, backend="loky", mmap_mode="c")

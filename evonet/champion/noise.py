@@ -62,7 +62,8 @@ class Noise:
         deviation = math.sqrt(squares / degrees)
         others = [sign * fmean(own) for key, own in scores.items() if own and key != winner]
         lead = sign * fmean(scores[winner]) - max(others) if others else None
-        by_chance = float(t.ppf(0.975, degrees)) * deviation * math.sqrt(2 / len(scores[winner]))
+        share = 2 * variance_of_mean(len(scores[winner]), of_folds=False)
+        by_chance = float(t.ppf(0.975, degrees)) * deviation * math.sqrt(share)
         return cls(deviation, sum(map(len, known)), lead, by_chance)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The winner: fitted with a longer budget, scored once on the test part, saved."""
+"""The winner: fitted several times, the best fit scored once on the test part, and saved."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evonet.champion.fitting import best_fit, fit_seeds, scores_on_test
+from evonet.champion.fitting import fit_best, scores_on_test
 from evonet.data.dataset import Dataset
 from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation
@@ -165,9 +165,7 @@ def crown(
     for finalist in finalists:
         genome = finalist.genome
         first = training_seed(seed, genome.key, FINAL_REPEAT)
-        others = [training_seed(first, genome.key, i) for i in range(1, len(budgets))]
-        fits = fit_seeds(genome, dataset, metric, loss, budgets, [first, *others], workers)
-        outcome = best_fit(fits, metric, len(dataset.validation))
+        outcome = fit_best(genome, dataset, metric, loss, budgets, first, workers)
         trained = outcome.fitted
         if trained is None or outcome.score is None:
             continue

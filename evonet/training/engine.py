@@ -17,8 +17,9 @@ from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation, Request
 from evonet.metrics import Metric
 from evonet.training.backend import find_device, load_backend
+from evonet.training.costs import Rows
 from evonet.training.evaluator import Outcome, evaluation_of
-from evonet.training.plan import Plan, Rows, available_cores, make_plan, memory_bytes
+from evonet.training.plan import Plan, available_cores, make_plan, memory_bytes
 from evonet.training.worker import Job, train, train_numbered
 
 

@@ -282,8 +282,7 @@ class CachedEvaluator:
     def evaluate(self, requests: Sequence[Request]) -> Generator[StoredEvaluation, None, None]:
         """What is known at once, then what is trained; every request once.
 
-        Closed before its end, it trains no more; what is under way is given up, or on an engine
-        that trains in this process done.
+        Closed before its end, it trains no more, and gives up what worker processes are training.
         """
         unknown = []
         for request in requests:

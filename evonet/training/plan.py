@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from evonet.evaluation import Budget, Request
 from evonet.genome import Genome
+from evonet.training.costs import PER_TRAINING, Rows, seconds_per_epoch
 
 _MIB = 2**20
 #: Bytes of a process before it trains: Python, Numba, pandas.
@@ -37,17 +38,6 @@ _PORTION_SECONDS, _MOST_IN_PORTION = 1.0, 16
 _NARROWEST, _MOST_IN_GROUP, _GROUP_BYTES = 32, 256, 8 * 2**30
 #: Fewest places of a packed group: fewer take a GPU as long, and every number is compiled. Untuned.
 _FEWEST_PACKED = 8
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The data set, as far as a plan depends on it; of several folds, the largest."""
-
-    n_inputs: int
-    n_outputs: int
-    n_train: int
-    n_validation: int
-    n_folds: int = 1
 
 
 class Kind(NamedTuple):
@@ -206,9 +196,8 @@ def make_plan(
     largest = max((training.bytes for training in fits), default=0)
     fitting = int(min(workers, memory // (_PROCESS_BYTES + data + largest)))
     portions = _groups(fits) if device == "gpu" else _portions(fits, workers)
-    if device == "cpu" and sum(training.seconds for training in fits) > seconds_wanted * max(
-        1, fitting
-    ):
+    seconds = sum(training.seconds for training in fits) / max(1, fitting)
+    if device == "cpu" and seconds > seconds_wanted:
         portions.reverse()
     return Plan(
         device,
@@ -250,52 +239,10 @@ def memory_bytes() -> float:
         return float("inf")
 
 
-class Costs(NamedTuple):
-    """What an epoch of one network takes, in the units of ``SECONDS``.
-
-    Attributes:
-        products: multiply-adds of matrix products.
-        updates: parameters times steps: the optimizer.
-        units: units times rows: activations and what else happens to each of them.
-        layers: layers times steps: calls.
-    """
-
-    products: float
-    updates: float
-    units: float
-    layers: float
-
-
-#: Seconds of one core for each unit of ``Costs``, by scripts/profile_training.py on an AMD EPYC
-#: (Zen 3) whose core multiplies at 75 GFLOP/s.
-SECONDS = Costs(2.7e-11, 4.9e-10, 3.4e-9, 4.3e-6)
-#: Seconds of a training besides its epochs: weights to draw, a score to compute.
-_PER_TRAINING = 3e-3
-
-
-def costs_of(genome: Genome, rows: Rows) -> Costs:
-    """What an epoch of a network takes, its validation included."""
-    units = [*(layer.units for layer in genome.layers), rows.n_outputs]
-    fan_ins = genome.fan_ins(rows.n_inputs)
-    weights = sum(n * m for n, m in zip(fan_ins, units, strict=True))
-    n_steps = -(-rows.n_train // genome.batch_size)
-    return Costs(
-        weights * (3 * rows.n_train + rows.n_validation),
-        genome.parameter_count(rows.n_inputs, rows.n_outputs) * n_steps,
-        sum(units) * (rows.n_train + rows.n_validation),
-        len(units) * n_steps,
-    )
-
-
-def seconds_per_epoch(genome: Genome, rows: Rows) -> float:
-    """Predicted seconds of an epoch on a core, its validation included."""
-    return sum(n * each for n, each in zip(costs_of(genome, rows), SECONDS, strict=True))
-
-
 def _planned(request: Request, rows: Rows, budget: Budget, device: str) -> Planned:
     genome = request.genome
     epochs = budget.epochs * seconds_per_epoch(genome, rows)
-    seconds = rows.n_folds * (_PER_TRAINING + epochs)
+    seconds = rows.n_folds * (PER_TRAINING + epochs)
     parameters = genome.parameter_count(rows.n_inputs, rows.n_outputs)
     fan_ins: Sequence[int] = genome.fan_ins(rows.n_inputs)
     units = [layer.units for layer in genome.layers]

@@ -62,7 +62,7 @@ def multiply_tile(
     counts = (n_rows, n_vectors, k, a, a_row, a_step, strip, c, c_row)
 
     def build(context: Any, builder: Any, _: Any, values: Any) -> Any:
-        rows, vectors, *rest = values
+        rows, vectors, *operands = values
         done = builder.append_basic_block("done")
         kind = builder.add(builder.mul(vectors, _long(ROWS + 1)), rows)
         chosen = builder.switch(kind, done)
@@ -71,7 +71,7 @@ def multiply_tile(
                 block = builder.append_basic_block("tile")
                 chosen.add_case(_long(v * (ROWS + 1) + r), block)
                 builder.position_at_end(block)
-                _build_tile(builder, r, v, *rest)
+                _build_tile(builder, r, v, operands)
                 builder.branch(done)
         builder.position_at_end(done)
         return context.get_dummy_value()
@@ -79,20 +79,9 @@ def multiply_tile(
     return types.void(*[types.int64] * len(counts), types.boolean), build
 
 
-def _build_tile(
-    builder: Any,
-    n_rows: int,
-    n_vectors: int,
-    k: Any,
-    a: Any,
-    a_row: Any,
-    a_step: Any,
-    strip: Any,
-    c: Any,
-    c_row: Any,
-    add: Any,
-) -> None:
-    """One loop over k, with all sums of the tile in registers."""
+def _build_tile(builder: Any, n_rows: int, n_vectors: int, operands: Sequence[Any]) -> None:
+    """One loop over k, with all sums of the tile in registers; operands as of ``multiply_tile``."""
+    k, a, a_row, a_step, strip, c, c_row, add = operands
     a, strip, c = (builder.inttoptr(address, _POINTER) for address in (a, strip, c))
     tile = [(r, v) for r in range(n_rows) for v in range(n_vectors)]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from bench.judging import Order
 from evonet.config import make_config
-from evonet.evaluation import Evaluation
 from evonet.progress import Observer
 from evonet.run import evolve
 
@@ -19,11 +18,10 @@ _LEAVING = 1.0
 
 
 class _Watch(Observer):
-    """When each part of a run began, in seconds since its process did, and its trainings."""
+    """When each part of a run began, in seconds since its process did."""
 
     def __init__(self, started: float) -> None:
         self.began: dict[str, float] = {}
-        self.evaluations: list[Evaluation] = []
         self._started = started
 
     def _mark(self, phase: str) -> None:
@@ -35,17 +33,15 @@ class _Watch(Observer):
     def on_generation_start(self, *_: Any, **__: Any) -> None:
         self._mark("search")
 
-    def on_evaluation(self, evaluation: Evaluation) -> None:
+    def on_evaluation(self, *_: Any, **__: Any) -> None:
         if "finalists" in self.began:
             self.began["final fit"] = time.time() - self._started  # after the last of them
-        else:
-            self.evaluations.append(evaluation)
 
     def on_search_end(self, *_: Any, **__: Any) -> None:
         self._mark("finalists")
 
     def on_end(self, *_: Any, **__: Any) -> None:
-        self._mark("stopped" if "finalists" not in self.began else "end")
+        self._mark("end")
 
 
 def evonet_search(**asked: Any) -> dict[str, Any]:
