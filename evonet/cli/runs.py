@@ -1,0 +1,144 @@
+"""Commands that start or go on with a run: evolve_command, resume, train, plan."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from evonet.cli.settings import with_settings
+from evonet.cli.shared import RESULTS, Json, Quiet, Results, Run, folder_of
+from evonet.config import make_config, read_config
+
+#: Settings of a fit, whatever comes before it.
+_OF_FITS = ("seed", "final_epochs", "final_fits", "patience_epochs", "workers")
+
+
+@with_settings("Data", "Goal", "Search", "Stop", "Winner", "Training", "Record")
+def evolve_command(
+    *,
+    config: Annotated[
+        Optional[Path],  # noqa: UP045 - read at run time, on Python 3.10 too
+        typer.Option("--config", help="Settings in TOML, such as a run's config.toml."),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    settings: dict[str, Any],
+) -> None:
+    """Evolve networks on your data; without flags, on the digits data, in a few minutes."""
+    from_file = read_config(config) if config else {}
+    make_config(from_file, where=str(config))  # so that a mistake is found where it was made
+    checked = make_config({**from_file, **settings})
+    from evonet.run import evolve
+
+    _run(lambda observer, stop: evolve(checked, observer, stop), quiet, as_json)
+
+
+@with_settings("Stop")
+def resume_command(
+    *,
+    run: Run,
+    results: Results = RESULTS,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    settings: dict[str, Any],
+) -> None:
+    """Go on with a stopped or killed run to its own limits, or to new ones instead of them."""
+    from evonet.run import resume
+
+    folder = folder_of(run, results)
+    _run(lambda observer, stop: resume(folder, settings, observer, stop), quiet, as_json)
+
+
+@with_settings("Data", "Goal", "Record", also=_OF_FITS)
+def train_command(
+    *,
+    genome: Annotated[Path, typer.Argument(help="File of genomes, such as best_genome.json.")],
+    pick: Annotated[int, typer.Option("--pick", help="Which genome of the file, from 0.")] = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    settings: dict[str, Any],
+) -> None:
+    """Fit one genome as a run fits its winner, without a search."""
+    checked = make_config(settings)
+    from evonet.errors import GenomeError
+    from evonet.genome.files import read_genomes
+    from evonet.run import train
+
+    genomes = read_genomes(genome)
+    if not 0 <= pick < len(genomes):
+        raise GenomeError(
+            f"{genome} has {len(genomes)} genomes, the first is 0; got --pick {pick}."
+        )
+    _run(lambda observer, stop: train(genomes[pick], checked, observer, stop), quiet, as_json)
+
+
+@with_settings("Data", "Goal", "Search", "Training")
+def plan_command(
+    *,
+    genomes: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--genomes", help="File of genomes to plan; a first generation if left out."),
+    ] = None,
+    as_json: Json = False,
+    settings: dict[str, Any],
+) -> None:
+    """Say how the fused engine would train: portions, memory and time. Trains nothing."""
+    checked = make_config(settings)
+    from evonet.genome.files import read_genomes
+    from evonet.run import plan
+    from evonet.terminal import show_plan
+
+    made = plan(checked, read_genomes(genomes) if genomes else ()).to_dict()
+    if as_json:
+        typer.echo(json.dumps(made))
+    else:
+        show_plan(made)
+
+
+def _run(start: Callable[[Any, Callable[[], bool]], Any], quiet: bool, as_json: bool) -> None:
+    """Start or resume a run, show it as asked, and leave with its exit code."""
+    from evonet.progress import Observer
+    from evonet.terminal import TerminalObserver
+
+    observer = Observer() if quiet or as_json else TerminalObserver()
+    stop = _StopSignal(observer)
+    with stop, observer:
+        result = start(observer, stop.asked)
+    if as_json:
+        typer.echo(json.dumps(result.to_dict()))
+    elif quiet:
+        typer.echo(str(result.folder))
+    if result.interrupted:
+        raise typer.Exit(130)
+
+
+class _StopSignal:
+    """Ctrl-C (or SIGTERM) once: stop after the running network. Twice: stop at once."""
+
+    def __init__(self, observer: Any) -> None:
+        self._observer = observer
+        self._asked = False
+
+    def asked(self) -> bool:
+        """Whether the user asked to stop."""
+        return self._asked
+
+    def __enter__(self) -> _StopSignal:
+        signals = (signal.SIGINT, signal.SIGTERM)
+        self._before = {number: signal.signal(number, self._handle) for number in signals}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, *_: object) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        self._observer.on_stop_asked()

@@ -1,0 +1,20 @@
+"""What commands share: flags that several have, and a run by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RESULTS = Path("results")
+Run = Annotated[str, typer.Argument(help="A run's folder, or its name in the results folder.")]
+Results = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print the run's folder and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def folder_of(run: str, results: Path) -> Path:
+    """A run named by its folder, or by its name in the results folder."""
+    named = Path(run).is_dir() or len(Path(run).parts) > 1
+    return Path(run) if named else results / run
