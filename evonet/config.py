@@ -112,6 +112,14 @@ class RunConfig(BaseModel):
     immigrants: float = _number(
         0.25, "Search", "Share of new random genomes once nothing improves.", ge=0, le=1
     )
+    screened: int = _number(
+        4,
+        "Search",
+        "Offspring drawn for each that is trained: a forest that has learned from all trainings "
+        "so far chooses. 1 for none.",
+        ge=1,
+        le=1000,
+    )
     max_parameters: int | None = _number(
         None, "Search", "Most trainable parameters of a network; larger ones are drawn again.", ge=1
     )

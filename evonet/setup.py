@@ -288,6 +288,7 @@ class Setup:
             config.tournament_size,
             config.crossover_rate,
             config.immigrants,
+            config.screened,
         )
 
         def fits(genome: Genome) -> bool:

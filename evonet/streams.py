@@ -26,6 +26,7 @@ Purpose = Literal[
     "sample",
     "selection",
     "variation",
+    "screening",
     "training",
     "weights",
     "order",

@@ -32,7 +32,12 @@ from evonet.metrics import METRICS
 
 Judge = Callable[[Genome], float]
 SETTINGS = SearchSettings(
-    population_size=10, offspring=7, tournament_size=3, crossover_rate=0.6, immigrants=0.25
+    population_size=10,
+    offspring=7,
+    tournament_size=3,
+    crossover_rate=0.6,
+    immigrants=0.25,
+    screened=1,
 )
 SMALL = {**POINT, "layers": [0, 1], "units": [4, 8], "optimizer": ["sgd", "adam"]}
 SMALL_SPACES = {

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from evonet.evolution.credit import factors
+from evonet.evolution.screening import Judge, forest_judge
 from evonet.evolution.search import Candidate, Draw, Method, Search, given, random_draw
 from evonet.evolution.selection import Member, best, tournament
 from evonet.evolution.tpe import modelled
@@ -80,6 +81,13 @@ def _mutant(search: Search, slot: int) -> Draw:
     return draw
 
 
+def by_score(search: Search) -> Judge | None:
+    """What a forest makes of the trainings so far; with several objectives nothing."""
+    if len(search.told[0].fitness) > 1 or search.settings.screened < 2:
+        return None
+    return forest_judge(stream(search.seed, "screening", search.generation), search.told)
+
+
 # Survivors
 
 
@@ -101,7 +109,7 @@ def youngest(search: Search, new: Sequence[Member]) -> list[Member]:
 #: and one dies at a time, as in the paper.
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
-        "ga": Method(spread, evolved, fittest),
+        "ga": Method(spread, evolved, fittest, judge=by_score),
         "random": Method(at_random, at_random, fittest),
         "aging": Method(at_random, mutated, youngest),
         "tpe": Method(at_random, modelled, fittest, package="optuna"),

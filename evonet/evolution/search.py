@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from evonet.evolution.credit import Credit, earned
+from evonet.evolution.screening import Judge
 from evonet.evolution.selection import Member, hypervolume
 from evonet.fitness import WORST, Fitness, front, surpasses
 from evonet.genome import Genome, SearchSpace
@@ -31,6 +32,7 @@ class SearchSettings:
     tournament_size: int
     crossover_rate: float
     immigrants: float
+    screened: int
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,15 @@ class Method:
         survivors: (search, new members in the order of their slots) to the next population, best
             first, of at most ``population_size``.
         package: what has to be installed for it besides evonet; empty for nothing.
+        judge: search to what tells which of several draws promises most; None where the first one
+            is as good as any.
     """
 
     first: Callable[[Search, int], Sequence[Draw]]
     later: Callable[[Search, int], Sequence[Draw]]
     survivors: Callable[[Search, Sequence[Member]], Sequence[Member]]
     package: str = ""
+    judge: Callable[[Search], Judge | None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -141,10 +146,11 @@ class Search:
         seen = set(self.seen)
         candidates: list[Candidate] = []
         first_spare = max(self.settings.population_size, self.settings.offspring * times)
+        judge = self.method.judge(self) if self.population else None
         for slot, draw in enumerate(self._draws(n_wanted)):
             # Where offspring are all known, a random genome; its stream is no other slot's.
             instead = random_draw(self, first_spare + slot)
-            candidate = self._first_unseen(draw, seen) or self._first_unseen(instead, seen)
+            candidate = self._promising(draw, seen, judge) or self._first_unseen(instead, seen)
             if candidate is None:
                 candidates.extend(self._walk(seen, wanted=n_wanted - len(candidates)))
                 break
@@ -194,6 +200,17 @@ class Search:
             return self.method.later(self, n_wanted)
         founders = [given(genome, "founder") for genome in dict.fromkeys(self.founders)]
         return [*founders, *self.method.first(self, max(n_wanted - len(founders), 0))]
+
+    def _promising(self, draw: Draw, seen: set[str], judge: Judge | None) -> Candidate | None:
+        """Of some unseen candidates the one that promises most; the first of them without a judge.
+
+        None where nothing unseen is drawn.
+        """
+        n = self.settings.screened if judge else 1
+        drawn = [c for _ in range(n) if (c := self._first_unseen(draw, seen))]
+        if judge is None or not drawn:
+            return drawn[0] if drawn else None
+        return drawn[int(judge([c.genome for c in drawn]).argmax())]
 
     def _first_unseen(self, draw: Draw, seen: set[str]) -> Candidate | None:
         for _ in range(_ATTEMPTS):

@@ -192,4 +192,5 @@ ABLATIONS: Mapping[str, Method] = {
     "no adaptation": Evonet(adapted=False),
     "no crossover": Evonet(changes={"crossover_rate": 0.0}),
     "no immigrants": Evonet(changes={"immigrants": 0.0}),
+    "no screening": Evonet(changes={"screened": 1}),
 }

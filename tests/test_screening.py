@@ -1,0 +1,135 @@
+"""Screening: a forest over the trainings so far chooses which offspring is trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from scipy.stats import spearmanr
+from strategies import SEEDS, examples, genomes, rng
+from test_search import start, states, toy
+
+from evonet.evolution.methods import METHODS, by_score
+from evonet.evolution.screening import features, forest_judge
+from evonet.evolution.search import Candidate, Method, Search
+from evonet.evolution.selection import Member
+from evonet.fitness import WORST
+from evonet.genome import Genome, SearchSpace
+
+
+def members(n: int, seed: int = 0) -> list[Member]:
+    space, random = SearchSpace.default(), rng(seed)
+    return [Member(g, (toy(g),)) for g in (space.sample(random) for _ in range(n))]
+
+
+class TestForest:
+    def test_it_tells_good_genomes_from_bad_ones(self) -> None:
+        judge = forest_judge(rng(0), members(150, seed=1))
+        assert judge is not None
+        new = members(200, seed=2)
+        promised = judge([member.genome for member in new])
+        assert spearmanr(promised, [m.fitness[0] for m in new]).statistic > 0.6
+
+    def test_where_all_are_as_good_it_has_no_favourite(self) -> None:
+        judge = forest_judge(rng(0), [replace(m, fitness=(1.0,)) for m in members(40)])
+        assert judge is not None
+        assert np.ptp(judge([member.genome for member in members(20, seed=1)])) == 0
+
+    def test_failures_rank_last(self) -> None:
+        told = members(60)
+        deep = [len(member.genome.layers) > 2 for member in told]
+        failed = [
+            replace(member, fitness=(WORST,)) if d else member
+            for member, d in zip(told, deep, strict=True)
+        ]
+        assert any(deep)
+        assert not all(deep)
+        judge = forest_judge(rng(0), failed)
+        assert judge is not None
+        promised = judge([member.genome for member in told])
+        assert promised[deep].mean() < promised[np.logical_not(deep)].mean() - 10
+
+    @pytest.mark.parametrize(("n", "learned"), [(29, False), (30, True)])
+    def test_few_trainings_teach_nothing(self, n: int, learned: bool) -> None:
+        assert (forest_judge(rng(0), members(n)) is not None) is learned
+
+    def test_only_the_latest_thousand_teach(self) -> None:
+        old, late = members(400, seed=1), members(1000, seed=2)
+        upside_down = [replace(m, fitness=(-m.fitness[0],)) for m in old]
+        some = [m.genome for m in members(50, seed=3)]
+        judges = [forest_judge(rng(0), told) for told in ([*upside_down, *late], late)]
+        a, b = (judge(some) for judge in judges if judge)
+        assert np.array_equal(a, b)
+
+
+class TestFeatures:
+    @given(genomes(), genomes())
+    @examples(100)
+    def test_genomes_differ_in_their_features(self, a: Genome, b: Genome) -> None:
+        depth = max(len(a.layers), len(b.layers))
+        assert (features(a, depth) == features(b, depth)) is (a == b)
+
+    @given(genomes())
+    @examples(50)
+    def test_deeper_genomes_than_any_before_have_as_many(self, genome: Genome) -> None:
+        assert len(features(genome, 2)) == len(features(members(1)[0].genome, 2))
+
+
+def listed(search: Search, batch_sizes: list[int]) -> Method:
+    """A method whose offspring have these batch sizes, one after the other; larger is better."""
+    genome = search.space.sample(rng(0))
+    drawn = iter(batch_sizes)
+
+    def draw() -> Candidate:
+        return Candidate(replace(genome, layers=(), batch_size=next(drawn)), "drawn")
+
+    return Method(
+        first=METHODS["ga"].first,
+        later=lambda _, n: [draw] * n,
+        survivors=METHODS["ga"].survivors,
+        judge=lambda _: lambda some: np.asarray([g.batch_size for g in some]),
+    )
+
+
+class TestSearch:
+    @pytest.mark.parametrize(
+        ("screened", "expected"),
+        # 3 9 2 7 9 8 1 in groups of so many; the second 9 is known by then, and so left out.
+        [(1, [3, 9, 2, 7]), (2, [9, 7, 8]), (3, [9, 8])],
+    )
+    def test_the_most_promising_of_so_many_is_asked_for(
+        self, screened: int, expected: list[int]
+    ) -> None:
+        *_, search = states(start(screened=screened, offspring=len(expected)), 1)
+        search = replace(search, method=listed(search, [3, 9, 2, 7, 9, 8, 1]))
+        assert [candidate.genome.batch_size for candidate in search.ask()] == expected
+
+    def test_offspring_of_a_screened_search_are_better(self) -> None:
+        def mean(screened: int) -> float:
+            *_, last = states(start(screened=screened, population_size=30), 3, toy)
+            assert last.ask()
+            return float(np.mean([toy(candidate.genome) for candidate in last.ask()]))
+
+        assert mean(8) > mean(1)
+
+    @given(SEEDS)
+    @examples(2)
+    def test_equal_states_ask_for_the_same(self, seed: int) -> None:
+        *_, search = states(start(seed=seed, screened=4, population_size=30), 2, toy)
+        assert by_score(search) is not None
+        again = start(seed=seed, screened=4, population_size=30)
+        for state in states(again, 2, toy):
+            last = state
+        assert last.ask() == search.ask()
+
+    def test_one_is_not_chosen_among_where_scores_are_not_all_that_counts(self) -> None:
+        *_, search = states(start(screened=4, population_size=40), 1, toy)
+        assert by_score(search) is not None
+        several = replace(
+            search, told=tuple(replace(m, fitness=(*m.fitness, -1.0)) for m in search.told)
+        )
+        assert by_score(several) is None
+        alone = replace(search, settings=replace(search.settings, screened=1))
+        assert by_score(alone) is None
