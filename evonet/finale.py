@@ -7,15 +7,11 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import takewhile
 
+from evonet.champion.crowning import MODEL_FILE, crown, final_seed, save_winner
+from evonet.champion.fitting import Fit
+from evonet.champion.predictor import NETWORKS_FILE
 from evonet.champion.timing import Timetable
-from evonet.champion.winner import (
-    FINAL_REPEAT,
-    MODEL_FILE,
-    Finalist,
-    count_finalists,
-    crown,
-    save_winner,
-)
+from evonet.champion.winner import FINAL_REPEAT, Finalist, count_finalists
 from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation
 from evonet.fitness import rank
@@ -114,33 +110,38 @@ def crown_best(session: Session, finalists: Sequence[Finalist], reason: str, clo
             f"The search ended ({reason}) before any training succeeded. Go on with another limit, "
             f"as in evonet resume {record.folder} --generations 10"
         )
-    finalists = finalists[:_SUBSTITUTES]
-    keys = [finalist.genome.key for finalist in finalists]
+    keys = [finalist.genome.key for finalist in finalists[:_SUBSTITUTES]]
     winners = record.winners()
-    if winners and (record.folder / MODEL_FILE).is_file():
+    files = (MODEL_FILE, NETWORKS_FILE)
+    if winners and all((record.folder / name).is_file() for name in files):
         tried, whole = winners[-1]["tried"], winners[-1]["whole"]
         if keys[: len(tried)] == tried and (whole or setup.config.max_minutes is not None):
             return
-    budgets = _final_budgets(session, finalists[0], clock)
-    winner, model = crown(
-        finalists,
-        setup.dataset,
-        setup.metric,
-        setup.loss,
-        budgets,
-        setup.config.seed,
-        setup.fit_workers,
-    )
+    budgets, rivals = _final_fits(session, finalists, clock)
+    crowned = crown(finalists[:_SUBSTITUTES], setup.fitter, budgets, setup.config.seed, rivals)
     with exporting(record.folder):
-        save_winner(record.folder, winner, model)
+        save_winner(record.folder, crowned, setup.dataset.n_inputs, setup.dataset.target)
+    winner = crowned.winner
     tried, whole = keys[: keys.index(winner.genome.key) + 1], budgets == setup.final_budgets
     record.add_winner({"winner": winner.to_dict(), "tried": tried, "whole": whole})
 
 
-def _final_budgets(session: Session, finalist: Finalist, clock: Clock) -> list[Budget]:
-    """The budgets of the final fits, cut to what the limit on minutes leaves for them."""
+def _final_fits(
+    session: Session, finalists: Sequence[Finalist], clock: Clock
+) -> tuple[list[Budget], list[Fit]]:
+    """The budgets of the winner's fits, and what else is fitted for the ensemble.
+
+    All finalists that were trained again, or what the limit on minutes leaves time for.
+    """
     setup = session.setup
-    if setup.config.max_minutes is None or finalist.searched is None:
-        return setup.final_budgets
-    pace = setup.pace(finalist.genome, finalist.searched)
-    return timetable(session, clock).final_budgets(pace, clock.seconds)
+    first, *others = finalists
+    rivals = [finalist for finalist in others if finalist.repeats]
+    budgets = setup.final_budgets
+    if setup.config.max_minutes is not None and first.searched is not None:
+        times, pace = timetable(session, clock), setup.pace(first.genome, first.searched)
+        paces = [setup.pace(f.genome, f.searched) for f in rivals if f.searched]
+        n = times.count_rivals(pace, paces, clock.seconds)
+        rivals, reserved = rivals[:n], times.seconds_of_rivals(paces[:n])
+        budgets = times.final_budgets(pace, clock.seconds, reserved)
+    seed, budget = setup.config.seed, setup.search_budget
+    return budgets, [Fit(f.genome, budget, final_seed(seed, f.genome)) for f in rivals]

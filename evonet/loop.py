@@ -66,14 +66,7 @@ def _fit_baselines(session: Session) -> None:
     if record.fact("baselines"):
         return
     baselines = []
-    for baseline in fit_baselines(
-        setup.dataset,
-        setup.metric,
-        setup.loss,
-        setup.baseline_budgets,
-        setup.config.seed,
-        setup.fit_workers,
-    ):
+    for baseline in fit_baselines(setup.fitter, setup.baseline_budgets, setup.config.seed):
         session.observer.on_baseline(baseline)
         baselines.append(baseline.to_dict())
         if session.should_stop():

@@ -108,6 +108,7 @@ class RunResult:
             "test_score": winner.test_score if winner else None,
             "test_rows": self.n_test,
             "test_scores": dict(winner.test_scores) if winner else None,
+            "ensemble": winner.ensemble.to_dict() if winner and winner.ensemble else None,
             "parameters": winner.parameters if winner else None,
             "baselines": [baseline.to_dict() for baseline in self.baselines],
             "trainings": self.trainings,

@@ -102,6 +102,10 @@ def result_lines(result: RunResult) -> list[tuple[str, str]]:
         return [(f"          {name:<24}{'validation':>12}", "bold"), *((s, "") for s in scores)]
     table: list[tuple[str, float | None, float | None]]
     table = [("winner", winner.validation_score, winner.test_score)]
+    ensemble = winner.ensemble
+    if ensemble:
+        of = f"ensemble of {len(ensemble.genomes)}"
+        table.append((of, ensemble.validation_score, ensemble.test_score))
     table += [(b.name, b.validation_score, b.test_score) for b in result.baselines]
     lines = [
         (f"Winner    {winner.genome}", "bold"),
@@ -119,7 +123,7 @@ def result_lines(result: RunResult) -> list[tuple[str, str]]:
     searched = winner.search_score is not None
     names = ("history.csv", "pareto_front.json", "pareto_front.csv")
     there = [name for name in names if (result.folder / name).is_file()]
-    files = ", ".join(["model.keras", "best_genome.json", "config.toml", *there])
+    files = ", ".join(["model.keras", "networks.npz", "best_genome.json", "config.toml", *there])
     lines += [
         (f"Files     {result.folder}: {files}", ""),
         (f"Next      evonet predict {result.folder} FILE    predict new rows", ""),
@@ -127,6 +131,9 @@ def result_lines(result: RunResult) -> list[tuple[str, str]]:
     ]
     if searched:
         lines.append((f"          evonet resume {result.folder} --generations N    search on", ""))
+    if ensemble:
+        said = f"          evonet predict {result.folder} FILE --ensemble    with the ensemble"
+        lines.insert(-2, (said, ""))
     return lines
 
 
@@ -144,6 +151,11 @@ def _verdict(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
     lines = []
     if winner.search_score is not None:
         lines.append(_optimism(winner, result.metric))
+    if winner.ensemble:
+        lines.append(
+            "The ensemble is the mean of several fits, chosen on the validation part: its score "
+            "there flatters, that on the test part does not."
+        )
     if result.noise is not None:
         lines.append(_lead(result.noise))
     if result.n_winners == 1:

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from importlib.util import find_spec
 
 from evonet.champion.baselines import constant_score
+from evonet.champion.fitting import Fitter
 from evonet.champion.timing import Pace, Timetable
 from evonet.config import RunConfig
 from evonet.data.dataset import Dataset, load_with_splits
@@ -174,6 +175,11 @@ class Setup:
     def _by_loops(self) -> bool:
         """Whether candidates are trained as the winner is: by loops, a core each."""
         return self.config.engine == "fused" and self.device == "cpu"
+
+    @property
+    def fitter(self) -> Fitter:
+        """What makes final fits."""
+        return Fitter(self.dataset, self.metric, self.loss, self.fit_workers)
 
     @property
     def fit_workers(self) -> int:

@@ -11,6 +11,7 @@ import pytest
 import evonet.finale
 import evonet.loop
 import evonet.setup
+from evonet.champion.crowning import Crowned
 from evonet.champion.winner import Winner
 from evonet.data.dataset import Dataset
 from evonet.evaluation import Evaluation, Request, Rung, as_asked
@@ -77,11 +78,11 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
     class Fake(FakeEvaluator):
         trained: list[str] = []  # noqa: RUF012 - one list per test is the point
 
-    def crown(finalists, *_: object):
+    def crown(finalists, *_: object) -> Crowned:
         best = finalists[0]
         scores = best.search_score, best.repeats, 0.5, 0.5, {"accuracy": 0.5}
         winner = Winner(best.genome, *scores, 7, 2, (1.0,), (1.0,), best.on_splits)
-        return winner, None
+        return Crowned(winner, ())
 
     for engine in ("KerasEvaluator", "FusedEvaluator"):
         monkeypatch.setattr(evonet.setup, engine, Fake)
@@ -89,6 +90,8 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
     monkeypatch.setattr(evonet.loop, "fit_baselines", lambda *_: iter(()))
     monkeypatch.setattr(evonet.finale, "crown", crown)
     monkeypatch.setattr(
-        evonet.finale, "save_winner", lambda folder, *_: (folder / "model.keras").touch()
+        evonet.finale,
+        "save_winner",
+        lambda folder, *_: [(folder / n).touch() for n in ("model.keras", "networks.npz")],
     )
     return Fake

@@ -13,9 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 
 from evonet.champion.baselines import fit_baselines
-from evonet.champion.fitting import best_fit
-from evonet.champion.prediction import predict_file
-from evonet.champion.winner import FINAL_REPEAT, Finalist, crown
+from evonet.champion.crowning import crown, keras_model
+from evonet.champion.fitting import Fitter, best_fit
+from evonet.champion.prediction import load_predictor, predict_file
+from evonet.champion.winner import FINAL_REPEAT, Finalist
 from evonet.config import make_config
 from evonet.data.dataset import load_dataset
 from evonet.errors import ConfigError, DataError, RecordError, TrainingError
@@ -34,6 +35,16 @@ from evonet.training.trainer import Trainer
 GENOME = Genome((Layer(16, "relu", 0.1),), "matched_normal", "adam", 0.01, 16)
 DIVERGES = Genome((Layer(64, "relu"),) * 4, "he_normal", "sgd", 100.0, 16)
 SEARCHED = Evaluation(GENOME.key, 1, "ok", "", 0.8, 1, (1.0,), (1.0,), 7, 1.0)
+
+
+def predict(run: Path, file: Path, probabilities: bool = False) -> pd.DataFrame:
+    return pd.concat(predict_file(load_predictor(run), file, probabilities), ignore_index=True)
+
+
+def fitter(workers: int = 1) -> Fitter:
+    dataset = load_dataset(make_config({"data": "iris"}))
+    metric = choose_metric("auto", dataset.target)
+    return Fitter(dataset, metric, "sparse_categorical_crossentropy", workers)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +75,7 @@ def test_winner_is_saved_with_genome_and_scores(wine: tuple[RunResult, Path]) ->
 
 def test_predictions_of_raw_rows_give_the_reported_test_score(wine: tuple[RunResult, Path]) -> None:
     result, table = wine
-    predicted = predict_file(result.folder, table)["prediction"]
+    predicted = predict(result.folder, table)["prediction"]
     truth = pd.read_csv(table)["kind"]
     record = RunRecord(result.folder)
     config = record.fact("config")
@@ -82,13 +93,13 @@ def test_predictions_do_not_depend_on_column_order_or_extra_columns(wine, tmp_pa
     frame = pd.read_csv(table)
     shuffled = frame.drop(columns="kind")[frame.columns[-2::-1]].assign(more="x")
     shuffled.to_csv(tmp_path / "s.csv", index=False)
-    expected = predict_file(result.folder, table, probabilities=True)
-    pd.testing.assert_frame_equal(predict_file(result.folder, tmp_path / "s.csv", True), expected)
+    expected = predict(result.folder, table, probabilities=True)
+    pd.testing.assert_frame_equal(predict(result.folder, tmp_path / "s.csv", True), expected)
 
 
 def test_probabilities_have_a_column_for_each_class_and_sum_to_one(wine) -> None:
     result, table = wine
-    predicted = predict_file(result.folder, table, probabilities=True)
+    predicted = predict(result.folder, table, probabilities=True)
     p = predicted.drop(columns="prediction")
     assert list(p) == [f"probability of {c}" for c in ("Barbera", "Barolo", "Grignolino")]
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=3e-6)  # rounded to six digits
@@ -99,14 +110,14 @@ def test_probabilities_have_a_column_for_each_class_and_sum_to_one(wine) -> None
 def test_a_category_never_seen_is_predicted_all_the_same(wine, tmp_path) -> None:
     result, table = wine
     pd.read_csv(table).assign(hue="ultraviolet").to_csv(tmp_path / "n.csv", index=False)
-    assert len(predict_file(result.folder, tmp_path / "n.csv")) == 178
+    assert len(predict(result.folder, tmp_path / "n.csv")) == 178
 
 
 def test_a_missing_column_is_named(wine, tmp_path) -> None:
     result, table = wine
     pd.read_csv(table).drop(columns="alcohol").to_csv(tmp_path / "n.csv", index=False)
     with pytest.raises(DataError, match=r"1 of 14 columns of training are missing: 'alcohol'"):
-        predict_file(result.folder, tmp_path / "n.csv")
+        predict(result.folder, tmp_path / "n.csv")
 
 
 def test_words_in_a_column_of_numbers_are_named_with_their_row(wine, tmp_path) -> None:
@@ -117,25 +128,24 @@ def test_words_in_a_column_of_numbers_are_named_with_their_row(wine, tmp_path) -
     with pytest.raises(
         DataError, match=r"Column 'alcohol' holds 'strong' in row 5; expected a numb"
     ):
-        predict_file(result.folder, tmp_path / "n.csv")
+        predict(result.folder, tmp_path / "n.csv")
 
 
-def test_a_damaged_model_is_named(wine, tmp_path) -> None:
+def test_damaged_networks_are_named(wine, tmp_path) -> None:
     import shutil
 
     result, table = wine
     shutil.copytree(result.folder, tmp_path / "run")
-    model = tmp_path / "run" / "model.keras"
-    model.write_bytes(model.read_bytes()[:2000])
-    with pytest.raises(RecordError, match=r"model\.keras is damaged or of another run"):
-        predict_file(tmp_path / "run", table)
+    networks = tmp_path / "run" / "networks.npz"
+    networks.write_bytes(networks.read_bytes()[:2000])
+    with pytest.raises(RecordError, match=r"networks\.npz is damaged: .*delete it and run evonet"):
+        predict(tmp_path / "run", table)
 
 
 def test_linear_baseline_is_scikit_learns_on_the_same_rows() -> None:
     dataset = load_dataset(make_config({"data": "breast_cancer"}))
-    metric = choose_metric("auto", dataset.target)
-    baselines = fit_baselines(dataset, metric, "binary_crossentropy", [Budget(1, 1)], 0)
-    majority, linear, default = baselines
+    terms = Fitter(dataset, choose_metric("auto", dataset.target), "binary_crossentropy")
+    majority, linear, default = fit_baselines(terms, [Budget(1, 1)], 0)
     counts = np.bincount(dataset.train.y)
     assert majority.test_score == np.mean(dataset.test.y == counts.argmax())
     model = LogisticRegression(max_iter=300).fit(dataset.train.x, dataset.train.y)
@@ -145,26 +155,20 @@ def test_linear_baseline_is_scikit_learns_on_the_same_rows() -> None:
 
 
 def test_a_finalist_whose_final_fit_diverges_makes_way_for_the_next() -> None:
-    dataset = load_dataset(make_config({"data": "iris"}))
-    metric = choose_metric("auto", dataset.target)
-    loss, budgets = "sparse_categorical_crossentropy", [Budget(3, 2)]
-    winner, _ = crown(
-        [Finalist(DIVERGES), Finalist(GENOME, SEARCHED)], dataset, metric, loss, budgets, 0
-    )
+    both = [Finalist(DIVERGES), Finalist(GENOME, SEARCHED)]
+    winner = crown(both, fitter(), [Budget(3, 2)], 0).winner
     assert (winner.genome, winner.search_score) == (GENOME, 0.8)
     with pytest.raises(
         TrainingError, match=r"final fit failed for the best 1 genomes \(a loss was not finite"
     ):
-        crown([Finalist(DIVERGES)], dataset, metric, loss, budgets, 0)
+        crown([Finalist(DIVERGES)], fitter(), [Budget(3, 2)], 0)
 
 
 def test_the_final_fit_draws_other_numbers_than_the_search_did() -> None:
-    dataset = load_dataset(make_config({"data": "iris"}))
-    metric = choose_metric("auto", dataset.target)
-    loss, budget = "sparse_categorical_crossentropy", Budget(2, 2)
-    winner, _ = crown([Finalist(GENOME)], dataset, metric, loss, [budget], 7)
+    terms, budget = fitter(), Budget(2, 2)
+    winner = crown([Finalist(GENOME)], terms, [budget], 7).winner
     search, fresh = (
-        Trainer(dataset, loss, budget).fit(GENOME, training_seed(7, GENOME.key, repeat))
+        Trainer(terms.dataset, terms.loss, budget).fit(GENOME, training_seed(7, GENOME.key, repeat))
         for repeat in (0, 1)
     )
     assert winner.validation_loss == fresh.validation_loss != search.validation_loss
@@ -172,20 +176,21 @@ def test_the_final_fit_draws_other_numbers_than_the_search_did() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_of_several_final_fits_the_lowest_validation_loss_is_kept(workers: int) -> None:
-    dataset = load_dataset(make_config({"data": "iris"}))
-    metric = choose_metric("auto", dataset.target)
-    loss, budgets = "sparse_categorical_crossentropy", [Budget(2, 2), Budget(4, 4), Budget(3, 3)]
-    winner, model = crown([Finalist(GENOME)], dataset, metric, loss, budgets, 7, workers)
+    terms, budgets = fitter(workers), [Budget(2, 2), Budget(4, 4), Budget(3, 3)]
+    crowned = crown([Finalist(GENOME)], terms, budgets, 7)
     first = training_seed(7, GENOME.key, FINAL_REPEAT)
     seeds = [first, training_seed(first, GENOME.key, 1), training_seed(first, GENOME.key, 2)]
-    fits = [Trainer(dataset, loss, b).fit(GENOME, s) for b, s in zip(budgets, seeds, strict=True)]
+    trainers = [Trainer(terms.dataset, terms.loss, budget) for budget in budgets]
+    fits = [trainer.fit(GENOME, seed) for trainer, seed in zip(trainers, seeds, strict=True)]
     best = min(fits, key=lambda fitted: min(fitted.validation_loss))
     assert best is not fits[0]  # or nothing is tested
-    assert winner.validation_loss == best.validation_loss
+    assert crowned.winner.validation_loss == best.validation_loss
+    data = terms.dataset
+    model = keras_model(crowned.networks[0], data.n_inputs, data.target)
     for kept, expected in zip(model.get_weights(), best.weights, strict=True):
         assert (kept == expected).all()
-    rows = np.asarray(model(dataset.test.x)).argmax(axis=1)
-    assert winner.test_score == accuracy_score(dataset.test.y, rows)
+    rows = np.asarray(model(data.test.x)).argmax(axis=1)
+    assert crowned.winner.test_score == accuracy_score(data.test.y, rows)
 
 
 def _fit(status: str, loss: float, score: float | None) -> Outcome:
@@ -222,11 +227,11 @@ def test_regression_predicts_in_the_targets_own_unit(tmp_path: Path) -> None:
     assert result.winner is not None
     assert result.winner.test_score < 400  # the target's standard deviation is about 2,300
     assert set(result.winner.test_scores) == {"rmse", "mae", "r2"}
-    predicted = predict_file(result.folder, table)["prediction"]
+    predicted = predict(result.folder, table)["prediction"]
     assert np.abs(predicted - y).mean() < 400
     assert json.dumps(result.to_dict())
     with pytest.raises(ConfigError, match="A quantity has no probabilities"):
-        predict_file(result.folder, table, probabilities=True)
+        predict(result.folder, table, probabilities=True)
 
 
 def test_words_that_look_like_numbers_are_words_in_prediction_too(tmp_path: Path) -> None:
@@ -236,8 +241,8 @@ def test_words_that_look_like_numbers_are_words_in_prediction_too(tmp_path: Path
     settings = {"data": str(tmp_path / "t.csv"), "target": "y", "results": tmp_path}
     result = train(GENOME, make_config({**settings, "final_epochs": 30}))
     (tmp_path / "n.csv").write_text("code,n\n007,1\n1.0,1\n")  # without x, all look like numbers
-    predicted = predict_file(result.folder, tmp_path / "n.csv", probabilities=True)
-    expected = predict_file(result.folder, tmp_path / "t.csv", probabilities=True)
+    predicted = predict(result.folder, tmp_path / "n.csv", probabilities=True)
+    expected = predict(result.folder, tmp_path / "t.csv", probabilities=True)
     whole = pd.read_csv(tmp_path / "t.csv", dtype=str)
     same = [whole.index[(whole.code == c) & (whole.n == "1")][0] for c in ("007", "1.0")]
     pd.testing.assert_frame_equal(predicted, expected.iloc[same].reset_index(drop=True))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from evonet.data.files import read_table
 from evonet.data.preparation import (
     CategoricalColumn,
     ImagePreparation,
@@ -24,7 +25,6 @@ from evonet.data.preparation import (
     fit_preparation,
     preparation_from_dict,
 )
-from evonet.data.sources import read_table
 
 FLOATS = st.one_of(st.none(), st.floats(width=32, allow_infinity=False))
 CENTS = st.integers(-100_000, 100_000).map(lambda cents: cents / 100)

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import datasets
 
-from evonet.data.sources import EMBEDDED, RawData, read_features, read_source, read_table
+from evonet.data.files import read_array, read_portions, read_table
+from evonet.data.sources import EMBEDDED, RawData, read_source
 
 N = 12
 #: What the files below hold, as Python values; None is a missing value.
@@ -181,7 +182,7 @@ def test_byte_order_of_arrays_does_not_change_the_data(tmp_path: Path, shape: tu
         np.savez(tmp_path / name, x_train=x.astype(f"{order}f8"), y_train=y.astype(f"{order}i4"))
     big, little = (read_source(str(tmp_path / f"{n}.npz"), None) for n in ("big", "little"))
     assert np.array_equal(np.asarray(big.features), x)
-    assert np.array_equal(np.asarray(read_features(tmp_path / "big.npz")), x)
+    assert np.array_equal(np.asarray(read_array(tmp_path / "big.npz")), x)
     assert big.fingerprint() == little.fingerprint()
 
 
@@ -213,13 +214,13 @@ def test_embedded_data_take_no_target(name: str, refuses) -> None:
 
 def test_features_for_prediction_are_read_from_tables_and_arrays(tmp_path: Path) -> None:
     path = written(tmp_path, "csv")
-    assert list(read_features(path)) == list(VALUES)
+    assert list(next(read_portions(path))) == list(VALUES)
     x = np.random.default_rng(0).normal(size=(3, 2))
     np.savez(tmp_path / "x.npz", x=x, x_test=x + 1, x_train=x + 2)
     np.savez(tmp_path / "test.npz", x_test=x + 1, x_train=x + 2)
     np.savez(tmp_path / "train.npz", x_train=x + 2, y_train=x[:, 0])
     for shift, name in enumerate(["x", "test", "train"]):
-        assert np.array_equal(read_features(tmp_path / f"{name}.npz"), x + shift)
+        assert np.array_equal(read_array(tmp_path / f"{name}.npz"), x + shift)
 
 
 # --- refusing -----------------------------------------------------------------------------------
@@ -233,7 +234,7 @@ def test_missing_file_is_refused_and_the_embedded_data_are_named(refuses) -> Non
 @pytest.mark.parametrize("name", ["no.csv", "no.parquet", "no.feather", "no.npz"])
 def test_missing_file_for_prediction_is_refused(tmp_path: Path, name: str, refuses) -> None:
     with refuses(f"No file at .*{name}"):
-        read_features(tmp_path / name)
+        next(read_portions(tmp_path / name))
 
 
 @pytest.mark.parametrize("name", ["t.xlsx", "t.json", "t", "csv", "t.csv.zip"])
@@ -430,7 +431,7 @@ def test_npz_takes_no_target(tmp_path: Path, refuses) -> None:
 def test_npz_for_prediction_without_features_is_refused(tmp_path: Path, refuses) -> None:
     np.savez(tmp_path / "t.npz", y_train=Y)
     with refuses(r"has the arrays \['y_train'\]; expected x, or x_test"):
-        read_features(tmp_path / "t.npz")
+        read_array(tmp_path / "t.npz")
 
 
 @pytest.mark.parametrize("names", ["a,a,y", '"a","a","y"', "a,y,y", "a,b,b"])

@@ -20,8 +20,9 @@ def pace(seconds: float, best_epoch: int = 8) -> Pace:
 
 
 def test_the_search_leaves_what_finalists_fit_and_saving_take() -> None:
-    # (2 + 4) s four times by two workers; fits of 0.1 and 0.2 s an epoch, 2 * 8 + 15 epochs.
-    assert TABLE.end_of_search([pace(2.0), pace(4.0)]) == 600 - SAVING - 12 - 31 * 0.15
+    # (2 + 4) s four times by two workers; fits of 0.1 and 0.2 s an epoch, 2 * 8 + 15 epochs; one
+    # for the ensemble of 20 epochs, 0.2 s each, while the other worker fits another.
+    assert TABLE.end_of_search([pace(2.0), pace(4.0)]) == 600 - SAVING - 12 - 31 * 0.15 - 2
     # A best epoch of 60 is taken to come at 120, beyond the last one.
     assert TABLE.end_of_search([pace(2.0, best_epoch=60)]) == 600 - SAVING - 4 - 100 * 0.1
 
@@ -86,6 +87,23 @@ def test_final_fits_have_the_epochs_there_is_time_for(left: float, epochs: list[
     found = TABLE.final_budgets(Pace(9.0, 1.0, 8), 600 - SAVING - left)
     assert [budget.epochs for budget in found] == epochs
     assert [budget.patience_epochs for budget in found] == [15, 5, 15, 5][: len(epochs)]
+
+
+@pytest.mark.parametrize(
+    ("left", "n"),
+    [(590.0, 3), (20.0, 3), (19.0, 2), (14.0, 2), (13.0, 1), (12.0, 1), (11.0, 0), (-5.0, 0)],
+)
+def test_the_ensemble_has_as_many_networks_as_there_is_time_for(left: float, n: int) -> None:
+    # 10 s for a round of the winner's fits; the others take 2, 2 and 6 s.
+    rivals = [pace(4.0), pace(4.0), pace(12.0)]
+    assert [TABLE.seconds_of_rivals(rivals[:k]) for k in (1, 2, 3)] == [2.0, 4.0, 10.0]
+    assert TABLE.count_rivals(pace(10.0), rivals, 600 - SAVING - left) == n
+
+
+def test_the_ensemble_has_a_twelfth_at_most() -> None:
+    assert TABLE.count_rivals(pace(1.0), [pace(40.0)] * 5, 0.0) == 2  # 20 s each, of 50 s
+    short = TABLE.final_budgets(Pace(9.0, 1.0, 8), 600 - SAVING - 60.0, reserved=20.0)
+    assert [budget.epochs for budget in short] == [20, 20, 20, 20]
 
 
 def test_what_takes_no_time_and_what_has_no_limit_is_not_cut() -> None:

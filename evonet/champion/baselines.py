@@ -6,13 +6,14 @@ They see the same rows, prepared the same way, and the same metric as the winner
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from evonet.champion.fitting import fit_best, scores_on_test
+from evonet.champion.fitting import Fitter, best_fit, fits_of
+from evonet.champion.predictor import Network, Predictor
 from evonet.data.dataset import Dataset, Part
 from evonet.evaluation import Budget
 from evonet.genome import Genome, Layer
@@ -44,39 +45,38 @@ class Baseline:
         return asdict(self)
 
 
-def fit_baselines(
-    dataset: Dataset,
-    metric: Metric,
-    loss: str,
-    budgets: Sequence[Budget],
-    seed: int,
-    workers: int = 1,
-) -> Iterator[Baseline]:
+def fit_baselines(fitter: Fitter, budgets: Sequence[Budget], seed: int) -> Iterator[Baseline]:
     """Fit the baselines one after the other.
 
     Args:
-        dataset: what to fit and score on.
-        metric: the run's metric.
-        loss: as ``choose_loss`` returns it.
+        fitter: has the data and the run's metric.
         budgets: of the fits of the default network; the best one is kept, as of the winner's.
         seed: the run's seed.
-        workers: processes that fit at the same time.
     """
     from sklearn.linear_model import LogisticRegression, Ridge
 
+    dataset, metric = fitter.dataset, fitter.metric
     yield _constant(dataset, metric)
     if dataset.target.task == "regression":
         yield _fitted("linear", "ridge regression", Ridge(), dataset, metric)
     else:
         logistic = LogisticRegression(max_iter=300)
         yield _fitted("linear", "logistic regression", logistic, dataset, metric)
-    first = training_seed(seed, DEFAULT_MLP.key)
-    default = fit_best(DEFAULT_MLP, dataset, metric, loss, budgets, first, workers)
-    tested: Mapping[str, float | None] = {}
-    if default.score is not None and default.fitted is not None:
-        tested = scores_on_test(DEFAULT_MLP, default.fitted, dataset, {metric.name: metric}, loss)
-    scores = default.score, tested.get(metric.name)
-    yield Baseline("default MLP", f"no search: {DEFAULT_MLP}", *scores)
+    yield _default(fitter, budgets, seed)
+
+
+def _default(fitter: Fitter, budgets: Sequence[Budget], seed: int) -> Baseline:
+    """The network that nobody searched for, on the terms of the winner."""
+    dataset, metric = fitter.dataset, fitter.metric
+    fits = fits_of(DEFAULT_MLP, budgets, training_seed(seed, DEFAULT_MLP.key))
+    best = best_fit(fitter.fit_all(fits), metric, len(dataset.validation))
+    test_score = None
+    if best.score is not None and best.fitted is not None:
+        network = Network(DEFAULT_MLP, tuple(best.fitted.weights))
+        predictor = Predictor(dataset.preparation, dataset.target, (network,))
+        test_score = predictor.scores(dataset.test, {metric.name: metric})[metric.name]
+    description = f"no search: {DEFAULT_MLP}"
+    return Baseline("default MLP", description, best.score, test_score)
 
 
 def constant_score(dataset: Dataset, metric: Metric) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from joblib import Parallel, delayed
@@ -45,44 +45,52 @@ def fit(
         )
 
 
-def fit_best(
-    genome: Genome,
-    dataset: Dataset,
-    metric: Metric,
-    loss: str,
-    budgets: Sequence[Budget],
-    seed: int,
-    workers: int,
-) -> Outcome[Trained]:
-    """Fit a network several times, each time on another seed, and keep the best: see ``best_fit``.
+@dataclass(frozen=True)
+class Fit:
+    """A final fit that is asked for: what, how long, and with which random numbers."""
 
-    Where a process dies, most likely for want of memory, this one fits one after the other.
+    genome: Genome
+    budget: Budget
+    seed: int
 
-    Args:
-        genome: what to fit.
-        dataset: what to fit and score on; without its folds.
+
+def fits_of(genome: Genome, budgets: Sequence[Budget], seed: int) -> list[Fit]:
+    """A fit of one network for each budget, the first on this seed, the others on fresh ones."""
+    seeds = [seed, *(training_seed(seed, genome.key, i) for i in range(1, len(budgets)))]
+    return [Fit(genome, *own) for own in zip(budgets, seeds, strict=True)]
+
+
+@dataclass(frozen=True)
+class Fitter:
+    """Makes final fits, all on the same terms.
+
+    Attributes:
+        dataset: what to fit and score on.
         metric: of the validation part.
         loss: as ``choose_loss`` returns it.
-        budgets: of each fit; one at least.
-        seed: of the first fit; those of the others follow from it.
         workers: processes that fit at the same time.
     """
-    seeds = [seed, *(training_seed(seed, genome.key, i) for i in range(1, len(budgets)))]
-    data = replace(dataset.without_test(), folds=())
-    fits = [(genome, data, metric, loss, *own) for own in zip(budgets, seeds, strict=True)]
-    return best_fit(_fit_all(fits, workers), metric, len(dataset.validation))
 
+    dataset: Dataset
+    metric: Metric
+    loss: str
+    workers: int = 1
 
-def _fit_all(fits: Sequence[tuple[Any, ...]], workers: int) -> list[Outcome[Trained]]:
-    """Of each tuple of arguments what ``fit`` makes of them, in their order."""
-    n = min(workers, len(fits))
-    if n > 1:
-        try:  # writable maps: Numba compiles for arrays that may be written, and writes none
-            pool = Parallel(n, backend="loky", mmap_mode="c")
-            return list(pool(delayed(_fit_in_worker)(*arguments) for arguments in fits))
-        except TerminatedWorkerError:
-            pass
-    return [fit(*arguments) for arguments in fits]
+    def fit_all(self, fits: Sequence[Fit]) -> list[Outcome[Trained]]:
+        """What came of each fit, in their order.
+
+        Where a process dies, most likely for want of memory, this one fits one after the other.
+        """
+        data = replace(self.dataset.without_test(), folds=())
+        asked = [(f.genome, data, self.metric, self.loss, f.budget, f.seed) for f in fits]
+        n = min(self.workers, len(fits))
+        if n > 1:
+            try:  # writable maps: Numba compiles for arrays that may be written, and writes none
+                pool = Parallel(n, backend="loky", mmap_mode="c")
+                return list(pool(delayed(_fit_in_worker)(*arguments) for arguments in asked))
+            except TerminatedWorkerError:
+                pass
+        return [fit(*arguments) for arguments in asked]
 
 
 def _fit_in_worker(*args: Any) -> Outcome[Trained]:
@@ -110,14 +118,3 @@ def best_fit(
 
     good = [outcome for outcome in outcomes if outcome.score is not None]
     return min(good, key=rank, default=outcomes[0])
-
-
-def scores_on_test(
-    genome: Genome, trained: Trained, dataset: Dataset, metrics: Mapping[str, Metric], loss: str
-) -> dict[str, float | None]:
-    """Metrics of a fitted network on the test part, by name; None where a number is not finite."""
-    from evonet.training.trainer import Trainer
-
-    with threadpool_limits(1):
-        outputs = Trainer(dataset, loss, Budget(1, 1)).outputs(genome, trained, dataset.test.x)
-    return {n: output_score(outputs, dataset, m, dataset.test) for n, m in metrics.items()}

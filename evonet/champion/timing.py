@@ -11,8 +11,9 @@ from evonet.evaluation import Budget
 
 #: Seconds to load TensorFlow and to save the model: 5 to 8 on two cores of 2021.
 SAVING = 8.0
-#: The least share of the time that the search has, and the most that finalists have. Untuned.
-_FOR_SEARCH, _FOR_FINALISTS = 0.5, 1 / 6
+#: The least share of the time that the search has, and the most that finalists and networks of the
+#: ensemble have. Untuned.
+_FOR_SEARCH, _FOR_FINALISTS, _FOR_RIVALS = 0.5, 1 / 6, 1 / 12
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class Timetable:
         repeats = min(self._seconds_again(finalists), self.limit * _FOR_FINALISTS)
         fit = median(map(self._seconds_of_fit, finalists))  # one round, more if there is time
         half = self.search_began + _FOR_SEARCH * (self.limit - self.search_began)
-        return max(half, self.limit - SAVING - repeats - fit - slowest)
+        rivals = min(self.seconds_of_rivals(finalists[1:]), self.limit * _FOR_RIVALS)
+        return max(half, self.limit - SAVING - repeats - fit - rivals - slowest)
 
     def count_finalists(self, ranked: Sequence[Pace], now: float) -> int:
         """How many of the best there is time to train again; one alone is no choice, and so none.
@@ -86,7 +88,25 @@ class Timetable:
         counts = range(len(ranked), min(1, len(ranked) - 1), -1)
         return next((n for n in counts if self._seconds_again(ranked[:n]) <= left), 0)
 
-    def final_budgets(self, pace: Pace, now: float) -> list[Budget]:
+    def count_rivals(self, winner: Pace, rivals: Sequence[Pace], now: float) -> int:
+        """How many networks there is time to fit for the ensemble, after a round of the winner's.
+
+        Args:
+            winner: comes first.
+            rivals: those wanted, best first.
+            now: the time.
+        """
+        left = min(
+            self.limit - now - SAVING - self.search.epochs * winner.epoch,
+            self.limit * _FOR_RIVALS,
+        )
+        return sum(self.seconds_of_rivals(rivals[: n + 1]) <= left for n in range(len(rivals)))
+
+    def seconds_of_rivals(self, rivals: Sequence[Pace]) -> float:
+        """How long it takes to fit some networks for the ensemble."""
+        return sum(pace.epoch for pace in rivals) * self.search.epochs / self.fit_workers
+
+    def final_budgets(self, pace: Pace, now: float, reserved: float = 0.0) -> list[Budget]:
         """The final fits there is time for, one for each worker at least.
 
         Longer ones have fewer epochs where they have to, but those of the search at least. The
@@ -96,8 +116,9 @@ class Timetable:
         Args:
             pace: of the winner.
             now: the time.
+            reserved: seconds that something else takes.
         """
-        left = self.limit - now - SAVING
+        left = self.limit - now - SAVING - reserved
         if math.isinf(left) or not pace.epoch:
             return list(self.finals)
         least = self.search.epochs * pace.epoch  # of one round

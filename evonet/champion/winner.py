@@ -1,26 +1,15 @@
-"""The winner: fitted several times, the best fit scored once on the test part, and saved."""
+"""What a run ends with, as records: finalists, the winner, an ensemble beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evonet.champion.fitting import fit_best, scores_on_test
-from evonet.data.dataset import Dataset
-from evonet.errors import TrainingError
-from evonet.evaluation import Budget, Evaluation
+from evonet.evaluation import Evaluation
 from evonet.genome import Genome
-from evonet.genome.files import write_genomes
-from evonet.metrics import Metric, half_width, metrics_of
-from evonet.streams import training_seed
-from evonet.training.keras_model import build_network, with_output
-
-MODEL_FILE = "model.keras"
-GENOME_FILE = "best_genome.json"
-
+from evonet.metrics import Metric, half_width
 
 #: The repeat whose seed the final fit has; those after it are of finalists trained again.
 FINAL_REPEAT = 1
@@ -76,6 +65,37 @@ def count_finalists(most: int, repeats: int, n_trainings: int) -> int:
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """Networks that predict together.
+
+    Attributes:
+        genomes: what they are; one genome may be there several times, fitted on other seeds.
+        shares: of each in the mean of their predictions.
+        validation_score: the run's metric on the validation part, which chose them: it flatters.
+        test_score: the metric on the test part; None if a prediction there is not finite.
+        test_scores: every metric of the task on the test part, by name.
+        parameters: trainable parameters of all of them.
+    """
+
+    genomes: tuple[Genome, ...]
+    shares: tuple[float, ...]
+    validation_score: float
+    test_score: float | None
+    test_scores: Mapping[str, float | None]
+    parameters: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "genomes": [genome.to_dict() for genome in self.genomes]}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Ensemble:
+        """The ensemble of a record as ``to_dict`` writes it."""
+        genomes = tuple(Genome.from_dict(g, "Ensemble of the run") for g in record["genomes"])
+        return cls(**{**record, "genomes": genomes, "shares": tuple(record["shares"])})
+
+
+@dataclass(frozen=True)
 class Winner:
     """The network a run ends with.
 
@@ -95,6 +115,8 @@ class Winner:
         on_splits: whether each of ``repeats`` was on another split of the rows.
         n_fits: final fits, of which this is the best on the validation part.
         epochs: most epochs that one of them could take.
+        ensemble: networks that predict together, the winner mostly among them; None where no
+            mixture was better than the winner alone.
     """
 
     genome: Genome
@@ -110,6 +132,7 @@ class Winner:
     on_splits: bool = False
     n_fits: int = 1
     epochs: int = 0
+    ensemble: Ensemble | None = None
 
     @property
     def revalidated_score(self) -> float | None:
@@ -125,76 +148,14 @@ class Winner:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {**asdict(self), "genome": self.genome.to_dict()}
+        ensemble = self.ensemble.to_dict() if self.ensemble else None
+        return {**asdict(self), "genome": self.genome.to_dict(), "ensemble": ensemble}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Winner:
         """The winner of a record as ``to_dict`` writes it."""
         curves = {n: tuple(record[n]) for n in ("repeats", "train_loss", "validation_loss")}
         genome = Genome.from_dict(record["genome"], "Winner of the run")
-        return cls(**{**record, **curves, "genome": genome})
-
-
-def crown(
-    finalists: Sequence[Finalist],
-    dataset: Dataset,
-    metric: Metric,
-    loss: str,
-    budgets: Sequence[Budget],
-    seed: int,
-    workers: int = 1,
-) -> tuple[Winner, Any]:
-    """Fit the first finalist; the next one only where its training fails.
-
-    Args:
-        finalists: best first.
-        dataset: what to fit and score on. Its test part is used once, for the one that is kept.
-        metric: the run's metric.
-        loss: as ``choose_loss`` returns it.
-        budgets: of each final fit; the best on the validation part is kept, see ``best_fit``.
-        seed: the run's seed; the final fit draws other numbers than the search did.
-        workers: processes that fit at the same time.
-
-    Returns:
-        The winner, and its ``keras.Model`` from prepared features to predictions.
-
-    Raises:
-        TrainingError: the final fit of every finalist failed.
-    """
-    metrics = metrics_of(dataset.target)
-    for finalist in finalists:
-        genome = finalist.genome
-        first = training_seed(seed, genome.key, FINAL_REPEAT)
-        outcome = fit_best(genome, dataset, metric, loss, budgets, first, workers)
-        trained = outcome.fitted
-        if trained is None or outcome.score is None:
-            continue
-        tested = scores_on_test(genome, trained, dataset, metrics, loss)
-        winner = Winner(
-            genome=genome,
-            search_score=finalist.search_score,
-            repeats=finalist.repeats,
-            validation_score=outcome.score,
-            test_score=tested[metric.name],
-            test_scores=tested,
-            parameters=dataset.parameter_count(genome),
-            best_epoch=trained.best_epoch,
-            train_loss=trained.train_loss,
-            validation_loss=trained.validation_loss,
-            on_splits=finalist.on_splits,
-            n_fits=len(budgets),
-            epochs=max(budget.epochs for budget in budgets),
-        )
-        network = build_network(genome, dataset.n_inputs, dataset.target.n_outputs)
-        network.set_weights(trained.weights)
-        return winner, with_output(network, dataset.target)
-    raise TrainingError(
-        f"The final fit failed for the best {len(finalists)} genomes ({outcome.reason}). Lower "
-        "the learning rates of the search space, or pass a smaller --final-epochs."
-    )
-
-
-def save_winner(folder: Path, winner: Winner, model: Any) -> None:
-    """Write ``model.keras`` and ``best_genome.json`` into a run's folder."""
-    model.save(folder / MODEL_FILE)
-    write_genomes(folder / GENOME_FILE, [("winner", f"evonet run {folder.name}", winner.genome)])
+        several = record.get("ensemble")
+        ensemble = Ensemble.from_dict(several) if several else None
+        return cls(**{**record, **curves, "genome": genome, "ensemble": ensemble})

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from evonet.cli.shared import RESULTS, Results, Run, folder_of
+
+Ensemble = Annotated[
+    bool, typer.Option("--ensemble", help="Of the run's ensemble instead of its one winner.")
+]
 
 
 def predict_command(
@@ -21,17 +27,19 @@ def predict_command(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Add the probability of each class.")
     ] = False,
+    ensemble: Ensemble = False,
     results: Results = RESULTS,
 ) -> None:
-    """Predict rows of the original table with a run's winner."""
-    from evonet.champion.prediction import predict_file
+    """Predict rows of the original table with a run's winner, or with its ensemble."""
+    from evonet.champion.prediction import load_predictor, predict_file
     from evonet.errors import DataError
 
-    text = predict_file(folder_of(run, results), file, probabilities).to_csv(index=False)
-    if output is None:
-        typer.echo(text, nl=False)
-        return
+    portions = predict_file(load_predictor(folder_of(run, results), ensemble), file, probabilities)
+    first = next(portions)  # what cannot be predicted is refused before anything is written
     try:
-        output.write_text(text, "utf-8")
+        with output.open("w", encoding="utf-8", newline="") if output else nullcontext() as text:
+            for i, portion in enumerate(chain([first], portions)):
+                lines = portion.to_csv(index=False, header=i == 0)
+                text.write(lines) if text else typer.echo(lines, nl=False)
     except OSError as error:
         raise DataError(f"Cannot write {output}: {error.strerror}.") from None

@@ -10,8 +10,9 @@ import pandas as pd
 
 from evonet.config import RunConfig
 from evonet.data.checking import check_features, check_labels
+from evonet.data.files import Features
 from evonet.data.preparation import VERSION, Preparation, fit_preparation
-from evonet.data.sources import Features, RawData, read_source
+from evonet.data.sources import RawData, read_source
 from evonet.data.splitting import Split, fold_splits, split_rows
 from evonet.data.target import Target, Task, make_target
 from evonet.errors import ConfigError, DataError

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from evonet.data.sources import MISSING_WORDS, Features, holds_numbers
+from evonet.data.files import MISSING_WORDS, Features
+from evonet.data.sources import holds_numbers
 from evonet.errors import DataError
 
 #: Raise it when a preparation of the same data changes, so that old scores are not taken for new.
@@ -88,7 +89,7 @@ class CategoricalColumn:
     def transform(self, column: pd.Series) -> np.ndarray:
         """``(n, len(inputs))`` float32."""
         index = {category: i for i, category in enumerate(self.categories)}
-        places = np.asarray([index.get(word, len(index)) for word in _words(column)], dtype=int)
+        places = np.asarray([index.get(word, len(index)) for word in words_of(column)], dtype=int)
         return np.eye(len(index) + 1, dtype=np.float32)[places][:, : len(self.inputs)]
 
 
@@ -243,7 +244,7 @@ def _fit_column(name: str, column: pd.Series, max_categories: int) -> Column | N
         scale = deviation if deviation > _ROUNDING * np.abs(filled).max() else 1.0
         return NumericColumn(name, fill, float(filled.mean()), scale, bool(missing.any()))
     counts: dict[str | None, int] = {}
-    for word in _words(column):
+    for word in words_of(column):
         counts[word] = counts.get(word, 0) + 1
     frequent = [word for word, count in counts.items() if count >= _MIN_CATEGORY_ROWS]
     frequent.sort(key=lambda word: (-counts[word], word or ""))
@@ -264,20 +265,26 @@ def _numbers(column: pd.Series) -> np.ndarray:
         )
         wrong = np.isnan(numbers) & ~missing
         if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
+            place = int(np.flatnonzero(wrong)[0])
             raise DataError(
-                f"Column {column.name!r} holds {str(column.iloc[row])!r:.80} in row {row + 1}; "
-                "expected a number, as in training."
+                f"Column {column.name!r} holds {str(column.iloc[place])!r:.80} in row "
+                f"{_row(column, place)}; expected a number, as in training."
             )
     if (too_large := np.abs(numbers) > LARGEST).any():
-        row = int(np.flatnonzero(too_large)[0]) + 1
+        row = _row(column, int(np.flatnonzero(too_large)[0]))
         raise DataError(
             f"Column {column.name!r} is infinite in row {row}; expected finite numbers."
         )
     return np.asarray(numbers)
 
 
-def _words(column: pd.Series) -> list[str | None]:
+def _row(column: pd.Series, place: int) -> int:
+    """The number of a row, from 1: by an index that counts rows, as of a portion of a file."""
+    label = column.index[place]
+    return (int(label) if pd.api.types.is_integer(label) else place) + 1
+
+
+def words_of(column: pd.Series) -> list[str | None]:
     """The values as text, None where missing; whole numbers are spelled without a point."""
     words: list[str | None] = []
     for value, missing in zip(column.astype(object), column.isna(), strict=True):

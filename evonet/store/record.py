@@ -30,7 +30,7 @@ from evonet.genome import Genome
 from evonet.store.database import Database
 
 FILE = "run.sqlite"
-VERSION = 5
+VERSION = 6
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE evaluations (

@@ -95,6 +95,11 @@ class Layout:
         )
 
     @property
+    def n_numbers(self) -> int:
+        """All numbers that a network of this layout has: learned ones and running means."""
+        return sum(self._n_learned) + sum(self._n_moving)
+
+    @property
     def _fan_ins(self) -> tuple[int, ...]:
         return self.genome.fan_ins(self.n_inputs)
 

@@ -101,25 +101,6 @@ class Trainer:
         make_weights = partial(layout.keras_weights, best.learned, best.moving)
         return stopping.trained(best.outputs, make_weights)
 
-    def outputs(self, genome: Genome, trained: Trained, x: np.ndarray) -> np.ndarray:
-        """A trained network's outputs ``(n, n_outputs)`` float32 for inputs ``(n, n_inputs)``."""
-        n_outputs = self.dataset.target.n_outputs
-        layout = Layout(genome, self.dataset.n_inputs, n_outputs)
-        outputs = np.empty((len(x), n_outputs), np.float32)
-        truth = np.zeros(len(x), np.float32)  # of no interest
-        native.validate(
-            blas(),
-            layout.network,
-            layout.weights(trained.weights),
-            layout.work(ROWS_AT_ONCE),
-            Rows(np.asarray(x, np.float32, order="C"), truth, truth),
-            ROWS_AT_ONCE,
-            LOSSES.index(self.loss),
-            np.float32(0),
-            outputs,
-        )
-        return outputs
-
     @cached_property
     def _train(self) -> Rows:
         return _rows(self.dataset.train)

@@ -77,6 +77,7 @@ def evonet_search(**asked: Any) -> dict[str, Any]:
             "revalidated_score": winner.revalidated_score,
             "best_epoch": winner.best_epoch,
             "final_epochs": len(winner.train_loss),
+            "ensemble": dict(winner.ensemble.test_scores) if winner.ensemble else None,
             "baselines": [baseline.to_dict() for baseline in result.baselines],
         },
     }

@@ -1,0 +1,99 @@
+"""What predicts: preparation, networks and target as plain values, without TensorFlow."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evonet.champion.ensemble import mixture
+from evonet.data.dataset import Part
+from evonet.data.files import Features
+from evonet.data.preparation import Preparation
+from evonet.data.target import Target
+from evonet.errors import RecordError
+from evonet.genome import Genome
+from evonet.metrics import Metric, score
+
+NETWORKS_FILE = "networks.npz"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A fitted network: what it is, and its weights in the order of ``keras.Model.get_weights``."""
+
+    genome: Genome
+    weights: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Networks that predict raw rows: one alone, or the mean of several.
+
+    Attributes:
+        preparation: how raw rows become inputs.
+        target: what is predicted.
+        networks: one at least, all with the same inputs and outputs.
+        shares: of each in the mean; they sum to 1.
+    """
+
+    preparation: Preparation
+    target: Target
+    networks: tuple[Network, ...]
+    shares: tuple[float, ...] = (1.0,)
+
+    def predictions(self, features: Features) -> np.ndarray:
+        """Predictions of raw rows, as ``Target.predictions`` gives them.
+
+        Raises:
+            DataError: as ``Preparation.transform``.
+        """
+        return self.of_inputs(self.preparation.transform(features))
+
+    def of_inputs(self, x: np.ndarray) -> np.ndarray:
+        """The same of prepared rows ``(n, n_inputs)``."""
+        from evonet.training.inference import network_outputs  # loads Numba
+
+        n_outputs = self.target.n_outputs
+        outputs = [network_outputs(n.genome, n.weights, x, n_outputs) for n in self.networks]
+        return mixture([self.target.predictions(o) for o in outputs], self.shares)
+
+    def scores(self, part: Part, metrics: Mapping[str, Metric]) -> dict[str, float | None]:
+        """Metrics on some rows, by name; None where a prediction is not finite."""
+        predictions = self.of_inputs(part.x)
+        return {name: score(m, self.target, part.y, predictions) for name, m in metrics.items()}
+
+
+def save_networks(file: Path, networks: Sequence[Network]) -> None:
+    """Write the weights of some networks into one file of arrays."""
+    arrays = {
+        f"{i}.{j}": array
+        for i, network in enumerate(networks)
+        for j, array in enumerate(network.weights)
+    }
+    np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def load_weights(file: Path) -> list[tuple[np.ndarray, ...]]:
+    """The weights of the networks that ``save_networks`` wrote. No pickle is ever read.
+
+    Raises:
+        RecordError: the file is missing or damaged.
+    """
+    again = f"Make it again: delete it and run evonet resume {file.parent}"
+    found: dict[int, list[np.ndarray]] = {}
+    try:
+        # As np.load does, but of this one kind of file, which is always closed.
+        with file.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as arrays:
+            for name in arrays.files:  # in the order in which they were written
+                found.setdefault(int(name.partition(".")[0]), []).append(arrays[name])
+    except FileNotFoundError:
+        raise RecordError(f"{file} is gone. {again}") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RecordError(f"{file} is damaged: {reason}. {again}") from None
+    return [tuple(found[place]) for place in sorted(found)]
