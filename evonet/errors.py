@@ -39,6 +39,10 @@ class TrainingError(EvonetError):
     """No training can succeed, so that going on would be of no use."""
 
 
+class ExportError(EvonetError):
+    """A model cannot be written in another format, or is not what it came from."""
+
+
 def shown(value: object) -> str:
     """A value as it stands in a message: on one line, at most 80 characters of it.
 

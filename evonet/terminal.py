@@ -293,3 +293,19 @@ def show_plan(plan: dict[str, Any]) -> None:
         ),
     ):
         console.print(Text(line))
+
+
+def show_export(exported: dict[str, Any]) -> None:
+    """Print where an exported model is, what goes in and comes out, and how near it is."""
+    console = make_console()
+    lines = [f"Wrote     {exported['path']}"]
+    for heading in ("inputs", "outputs"):
+        for i, (name, what) in enumerate(exported[heading].items()):
+            label = heading.capitalize() if i == 0 else ""
+            lines.append(f"{label:<10}{shortened(plain(name), 40)}: {shortened(plain(what), 100)}")
+    lines.append(
+        f"Checked   loaded again; of {exported['rows']} rows no prediction differs from the run's "
+        f"by more than {exported['difference']:.1g}"
+    )
+    for line in lines:
+        console.print(Text(line))

@@ -92,6 +92,7 @@ def crown(
             on_splits=finalist.on_splits,
             n_fits=len(budgets),
             epochs=max(budget.epochs for budget in budgets),
+            budget=budgets[own.index(best)],
             ensemble=ensemble,
         )
         return Crowned(winner, (network, *networks))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from evonet.evaluation import Evaluation
+from evonet.evaluation import Budget, Evaluation
 from evonet.genome import Genome
 from evonet.metrics import Metric, half_width
 
@@ -115,6 +115,7 @@ class Winner:
         on_splits: whether each of ``repeats`` was on another split of the rows.
         n_fits: final fits, of which this is the best on the validation part.
         epochs: most epochs that one of them could take.
+        budget: of the fit that was kept.
         ensemble: networks that predict together, the winner mostly among them; None where no
             mixture was better than the winner alone.
     """
@@ -132,6 +133,7 @@ class Winner:
     on_splits: bool = False
     n_fits: int = 1
     epochs: int = 0
+    budget: Budget | None = None
     ensemble: Ensemble | None = None
 
     @property
@@ -158,4 +160,6 @@ class Winner:
         genome = Genome.from_dict(record["genome"], "Winner of the run")
         several = record.get("ensemble")
         ensemble = Ensemble.from_dict(several) if several else None
-        return cls(**{**record, **curves, "genome": genome, "ensemble": ensemble})
+        budget = Budget(**record["budget"]) if record["budget"] else None
+        made = {"genome": genome, "budget": budget, "ensemble": ensemble}
+        return cls(**{**record, **curves, **made})

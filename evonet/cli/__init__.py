@@ -20,7 +20,7 @@ from evonet.cli.records import (
     show_command,
 )
 from evonet.cli.runs import evolve_command, plan_command, resume_command, train_command
-from evonet.cli.winners import predict_command
+from evonet.cli.winners import export_command, predict_command
 
 #: By name, in the order of the help.
 COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "train": train_command,
         "plan": plan_command,
         "predict": predict_command,
+        "export": export_command,
         "show": show_command,
         "list": list_command,
         "compare": compare_command,

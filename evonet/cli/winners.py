@@ -1,15 +1,16 @@
-"""Commands that use a run's winner: predict."""
+"""Commands that use a run's winner: predict, export."""
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional
 
 import typer
 
-from evonet.cli.shared import RESULTS, Results, Run, folder_of
+from evonet.cli.shared import RESULTS, Json, Results, Run, folder_of
 
 Ensemble = Annotated[
     bool, typer.Option("--ensemble", help="Of the run's ensemble instead of its one winner.")
@@ -43,3 +44,31 @@ def predict_command(
                 text.write(lines) if text else typer.echo(lines, nl=False)
     except OSError as error:
         raise DataError(f"Cannot write {output}: {error.strerror}.") from None
+
+
+def export_command(
+    *,
+    run: Run,
+    name: Annotated[
+        Literal["keras", "savedmodel", "onnx", "tflite", "python"],
+        typer.Option("--format", help="What to write; python is a script that trains it anew."),
+    ] = "keras",
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--output", help="Where to write; `exported` in the run's folder if left out."
+        ),
+    ] = None,
+    ensemble: Ensemble = False,
+    results: Results = RESULTS,
+    as_json: Json = False,
+) -> None:
+    """Export a run's winner with its preparation: raw columns in, predictions out."""
+    from evonet.deploy.exporting import export
+    from evonet.terminal import show_export
+
+    exported = export(folder_of(run, results), name, output, ensemble)
+    if as_json:
+        typer.echo(json.dumps(exported.to_dict()))
+    else:
+        show_export(exported.to_dict())

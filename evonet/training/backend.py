@@ -40,7 +40,7 @@ def load_keras() -> Any:
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # the same sums in the same order
-    with _held_back_stderr() as written:
+    with held_back_stderr() as written:
         try:
             {"tensorflow": _prepare_tensorflow, "jax": _prepare_jax}[name]()
             import keras
@@ -212,7 +212,7 @@ def _add_to_environment(variable: str, flag: str) -> None:
 
 
 @contextmanager
-def _held_back_stderr() -> Iterator[Any]:
+def held_back_stderr() -> Iterator[Any]:
     """Send the process's standard error to a file for a while; yields a function that reads it."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as file:

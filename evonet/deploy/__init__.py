@@ -1,0 +1,1 @@
+"""Where a winner goes: files of other runtimes, raw columns in, classes or quantities out."""
