@@ -12,7 +12,7 @@ from evonet.progress import read_result
 from evonet.store.record import RunRecord
 
 #: Settings that do not tell groups apart: what they change is a column of its own, or nothing.
-_OF_NO_GROUP = ("method", "seed", "results", "name", "workers", "device")
+_OF_NO_GROUP = ("method", "seed", "results", "name", "tensorboard", "workers", "device")
 
 
 def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:

@@ -198,6 +198,9 @@ class RunConfig(BaseModel):
     name: str | None = _setting(
         None, "Record", "Name of the run's folder; data and time if left out."
     )
+    tensorboard: bool = _setting(
+        False, "Record", "Log each candidate for TensorBoard, in the run's folder.", strict=True
+    )
 
     @field_validator("objective", mode="before")
     @classmethod

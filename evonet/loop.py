@@ -35,29 +35,43 @@ from evonet.training.worker import compile_loops
 
 
 def run_session(session: Session) -> RunResult:
-    """Baselines, search, winner; the record is closed whatever happens."""
+    """Baselines, search, winner; whatever happens, files are written and the record is closed."""
     with session.record:
         setup = session.setup
         session.observer.on_start(session.record, setup.metric, setup.config)
         compile_loops(setup.dataset, setup.loss, session.observer.on_compilation)
         clock = Clock(session.record)  # compiling is once on a machine, and no part of a run's time
-        _fit_baselines(session)
-        if session.given is not None:
-            finalists = [Finalist(session.given)]
-            reason: str | None = "no search: one genome was given"
-        else:
-            reason = _search(session, clock)
-            finalists = ranked_by_search(session)
-        if reason is None or session.should_stop():
-            return _end(session, None, clock)
-        session.observer.on_search_end(reason)
-        if session.given is None:
-            again = revalidated(session, finalists, clock)
-            if again is None:
-                return _end(session, None, clock)
-            finalists = again
-        crown_best(session, finalists, reason, clock)
-        return _end(session, reason, clock)
+        try:
+            reason = _run(session, clock)
+        except BaseException:
+            _export(session)
+            raise
+        session.record.set_facts({"stopped": reason, "seconds": clock.seconds})
+        _export(session)
+        result = read_result(session.record)
+        session.observer.on_end(result)
+        return result
+
+
+def _run(session: Session, clock: Clock) -> str | None:
+    """From baselines to the winner. Why the search ended, or None where the user stopped it."""
+    _fit_baselines(session)
+    if session.given is not None:
+        finalists = [Finalist(session.given)]
+        reason: str | None = "no search: one genome was given"
+    else:
+        reason = _search(session, clock)
+        finalists = ranked_by_search(session)
+    if reason is None or session.should_stop():
+        return None
+    session.observer.on_search_end(reason)
+    if session.given is None:
+        again = revalidated(session, finalists, clock)
+        if again is None:
+            return None
+        finalists = again
+    crown_best(session, finalists, reason, clock)
+    return reason
 
 
 def _fit_baselines(session: Session) -> None:
@@ -180,6 +194,7 @@ def _commit(
         ],
     )
     session.record.set_facts({"seconds": clock.seconds})
+    _log(session)
     scores = [session.setup.metric.sign * member.fitness[0] for member in search.population]
     session.observer.on_generation(
         GenerationSummary(
@@ -197,19 +212,25 @@ def _commit(
     )
 
 
-def _end(session: Session, reason: str | None, clock: Clock) -> RunResult:
-    """Write the tables and say what came out."""
-    record = session.record
-    record.set_facts({"stopped": reason, "seconds": clock.seconds})
+def _export(session: Session) -> None:
+    """Write the files for people that the record has something for."""
+    record, config = session.record, session.setup.config
     history = candidates_table(record)
-    if len(history):
-        with exporting(record.folder):
+    with exporting(record.folder):
+        if len(history):
             history.to_csv(record.folder / "history.csv", index=False)
-            if len(session.setup.config.objective) > 1:
+            history.to_parquet(record.folder / "history.parquet", index=False)
+            if len(config.objective) > 1:
                 _save_front(record)
-    result = read_result(record)
-    session.observer.on_end(result)
-    return result
+    _log(session)
+
+
+def _log(session: Session) -> None:
+    """Add what is new to the logs that the user asked for."""
+    if session.setup.config.tensorboard:
+        from evonet.logs.event_files import write_event_files  # an extra
+
+        write_event_files(session.record)
 
 
 def _save_front(record: RunRecord) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -71,6 +72,7 @@ class Session:
                 "notes": list(dataset.notes),
             },
             "baselines": [],
+            "started": time.time(),
             "stopped": None,
         }
         record = RunRecord.new(config.results, config.name, dataset.name, facts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from importlib.util import find_spec
 
 from evonet.champion.baselines import constant_score
 from evonet.champion.fitting import Fitter
@@ -18,6 +17,7 @@ from evonet.evolution.methods import METHODS
 from evonet.evolution.racing import hurdles
 from evonet.evolution.search import Search, SearchSettings
 from evonet.evolution.stopping import StopRules
+from evonet.extras import require
 from evonet.fitness import Fitness, fitnesses, reference
 from evonet.genome import Genome, SearchSpace
 from evonet.metrics import FEW_ROWS, Metric, choose_metric
@@ -73,7 +73,7 @@ class Setup:
         Raises:
             EvonetError: the data cannot be learned from, or a setting does not fit them.
         """
-        _check_method(config)
+        _check_packages(config)
         dataset, splits = load_with_splits(config, config.repeats, FEW_ROWS)
         choose_metric(config.metric, dataset.target)
         choose_loss(config.loss, dataset.target)
@@ -341,15 +341,13 @@ def _check_device(config: RunConfig) -> None:
         raise ConfigError("precision bfloat16 is of engine fused. Leave out --precision.")
 
 
-def _check_method(config: RunConfig) -> None:
-    """Refuse a method whose package is missing.
+def _check_packages(config: RunConfig) -> None:
+    """Refuse settings whose packages are missing.
 
     Raises:
         ConfigError: names the package, and the command that installs it.
     """
-    package = METHODS[config.method].package
-    if package and find_spec(package) is None:
-        raise ConfigError(
-            f"method {config.method} needs the package {package}, which is not installed. "
-            f"Install it with pip install {package}, or pass another --method."
-        )
+    if package := METHODS[config.method].package:
+        require(package, f"method {config.method}", "pass another --method")
+    if config.tensorboard:
+        require("tensorboard", "--tensorboard", "leave it out")

@@ -164,6 +164,37 @@ class TestRuns:
         assert "[red]x[/red]" in output
 
 
+@pytest.mark.usefixtures("fake_training")
+class TestLogs:
+    RUN = ("evolve", "--data", "iris", "--name", "r", "--generations", 0, "--quiet")
+
+    def test_a_run_logs_for_tensorboard_if_asked_to_or_is_exported_later(self, evonet) -> None:
+        pytest.importorskip("tensorboard")  # an extra
+        evonet(*self.RUN, "--tensorboard")
+        code, output, errors = evonet("to-tensorboard", "r", "--json")
+        assert (code, errors) == (0, "")
+        assert json.loads(output) == {"logs": "results/r/tensorboard", "written": 0}
+        evonet(*(word if word != "r" else "s" for word in self.RUN), "--no-tensorboard")
+        _, output, _ = evonet("to-tensorboard", "s")
+        assert (
+            output == "Wrote 16 candidates. See them: tensorboard --logdir results/s/tensorboard\n"
+        )
+
+    def test_a_run_becomes_a_study_once(self, evonet, tmp_path: Path) -> None:
+        pytest.importorskip("optuna")  # an extra
+        evonet(*self.RUN)
+        _, output, _ = evonet("to-optuna", "r")
+        assert output.startswith("Wrote 16 of 16 trials to the study r. See them: ")
+        assert output.endswith("optuna-dashboard results/r/optuna.log\n")
+        code, output, errors = evonet("to-optuna", "r", "--json")
+        assert (code, errors) == (0, "")
+        assert json.loads(output)["written"] == 0
+        code, output, errors = evonet("to-optuna", "r", "--storage", "results/r/run.sqlite")
+        assert (code, output) == (1, "")
+        assert "it is a database of something else" in errors
+        assert errors.count("\n") == 1
+
+
 class TestPlan:
     """``evonet plan`` says what would be trained, and trains nothing."""
 

@@ -58,6 +58,7 @@ SETTINGS = st.fixed_dictionaries(
         "patience_epochs": st.none() | NUMBERS,
         "final_epochs": st.none() | NUMBERS,
         "final_fits": NUMBERS,
+        "tensorboard": st.booleans(),
         "results": TEXT.map(Path),
         "name": st.none() | st.from_regex(r"[a-z][a-z0-9 ._-]{0,9}", fullmatch=True),
     },
@@ -205,6 +206,8 @@ def _bounds(field: Any) -> list[Any]:
 @pytest.mark.parametrize("value", [True, [[1]], {"a": 1}, float("nan"), float("inf")])
 def test_a_value_of_another_type_is_refused(name: str, value: object) -> None:
     flag = "--" + name.replace("_", "-")
+    if setting_types()[name] is bool and value is True:
+        value = "true"
     with pytest.raises(ConfigError, match=rf"^{name} .*, got .*\. Change {flag}\.$"):
         make_config({name: value})
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from strategies import examples
 
 import evonet.deploy.exporting
+import evonet.extras
 from evonet.champion.prediction import load_predictor
 from evonet.config import make_config
 from evonet.data.preparation import CategoricalColumn, fit_preparation
@@ -165,8 +166,8 @@ def test_a_model_that_predicts_something_else_is_refused(
 
 
 def test_a_missing_package_is_named(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evonet.deploy.exporting, "find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match=r"format onnx needs onnx and onnxruntime\. Install"):
+    monkeypatch.setattr(evonet.extras, "find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"format onnx needs the package onnx, which is not ins"):
         export(runs["words"], "onnx")
 
 

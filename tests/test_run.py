@@ -9,11 +9,13 @@ from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from fakes import FakeEvaluator, fake_training
 
 from evonet.config import RunConfig, make_config
 from evonet.errors import ConfigError, DataError, RecordError, TrainingError
+from evonet.evaluation import Request
 from evonet.evolution.methods import METHODS
 from evonet.genome import Genome
 from evonet.genome.files import read_genomes, write_genomes
@@ -45,6 +47,43 @@ def history(folder: Path) -> tuple:
         repeats = [(s.score_key, s.repeat, s.evaluation.score) for s in record.repeats()]
         facts = record.winners(), record.fact("baselines"), repeats
         return candidates, generations, evaluations, *facts
+
+
+@pytest.mark.usefixtures("fake_training")
+class TestFilesForPeople:
+    def test_parquet_holds_what_csv_holds(
+        self, config: RunConfig, fake_training: type[FakeEvaluator]
+    ) -> None:
+        reason = 'an emoji 🙈, a comma, "quotes", =1+1 and <b>tags</b>\nand a line'
+        failed = lambda request: ("failed", reason) if request.genome.key < "6" else None  # noqa: E731
+        fake_training.fails = staticmethod(failed)
+        folder = evolve(config.changed(generations=1, fix=("optimizer=adam",))).folder
+        table = pd.read_parquet(folder / "history.parquet")
+        assert table.to_csv(index=False) == (folder / "history.csv").read_text("utf-8")
+        assert reason in set(table["reason"])
+        assert table["score"].isna().any()
+        types = {name: table[name].dtype.kind for name in ("score", "momentum", "weight_decay")}
+        assert set(types.values()) == {"f"}, types  # momentum is missing everywhere
+
+    def test_a_session_that_ends_early_leaves_the_history_so_far(self, config: RunConfig) -> None:
+        stopper = StopAfter(11)
+        folder = evolve(config, stopper, stopper.asked).folder
+        assert len(pd.read_csv(folder / "history.csv")) == 10
+        assert len(pd.read_parquet(folder / "history.parquet")) == 10
+
+    def test_so_does_one_that_is_broken_off(
+        self, config: RunConfig, fake_training: type[FakeEvaluator]
+    ) -> None:
+        def second_ctrl_c(request: Request) -> None:
+            if len(fake_training.trained) == 12:
+                raise KeyboardInterrupt
+
+        fake_training.fails = staticmethod(second_ctrl_c)
+        with pytest.raises(KeyboardInterrupt):
+            evolve(config)
+        folder = config.results / "run"
+        assert len(pd.read_csv(folder / "history.csv")) == 10
+        assert len(pd.read_parquet(folder / "history.parquet")) == 10
 
 
 class _Remembers(Observer):
@@ -535,7 +574,7 @@ class TestMethods:
         self, config: RunConfig, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         folder = evolve(config.changed(name="tpe", method="tpe", generations=0)).folder
-        monkeypatch.setattr("evonet.setup.find_spec", lambda _: None)
+        monkeypatch.setattr("evonet.extras.find_spec", lambda _: None)
         said = r"method tpe needs the package optuna, .* pip install optuna, or pass another"
         with pytest.raises(ConfigError, match=said):
             evolve(config.changed(method="tpe"))

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from evonet import __version__
+from evonet.cli.logs import to_optuna_command, to_tensorboard_command
 from evonet.cli.records import (
     compare_command,
     list_command,
@@ -36,6 +37,8 @@ COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "compare": compare_command,
         "save-population": save_population_command,
         "plot": plot_command,
+        "to-tensorboard": to_tensorboard_command,
+        "to-optuna": to_optuna_command,
     }
 )
 

@@ -46,9 +46,11 @@ def _flag(name: str) -> inspect.Parameter:
         kind = list[str]
     elif get_origin(kind) is not Literal and get_args(kind):  # "int | None" is an int, if passed
         kind = next(part for part in get_args(kind) if part is not type(None))
-    default = "" if field.default is None or several else f" (default: {field.default})"
+    unsaid = field.default is None or several or kind is bool
+    default = "" if unsaid else f" (default: {field.default})"
+    flag = name.replace("_", "-")
     option = typer.Option(
-        f"--{name.replace('_', '-')}",
+        f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
         help=f"{field.description}{default}",
         rich_help_panel=setting_panel(name),
         show_default=False,

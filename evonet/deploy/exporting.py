@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import warnings
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from evonet.deploy.script import Training
 from evonet.deploy.signature import Signature, example_rows, signature_of
 from evonet.errors import ConfigError, ExportError
 from evonet.evaluation import Budget
+from evonet.extras import require
 from evonet.store.record import RunRecord
 from evonet.training.backend import held_back_stderr, load_keras
 
@@ -90,12 +90,8 @@ def export(folder: Path, name: str, output: Path | None = None, ensemble: bool =
 
 
 def _refuse(name: str, wanted: Format, ensemble: bool) -> None:
-    missing = [package for package in wanted.needs if find_spec(package) is None]
-    if missing:
-        raise ConfigError(
-            f"format {name} needs {' and '.join(missing)}. Install with pip install "
-            f"{' '.join(missing)}, or pass another --format."
-        )
+    for package in wanted.needs:
+        require(package, f"format {name}", "pass another --format")
     if ensemble and not wanted.ensembles:
         raise ConfigError(f"format {name} holds one network. Leave out --ensemble.")
 

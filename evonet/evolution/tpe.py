@@ -1,17 +1,17 @@
 """Genomes drawn by Optuna's tree-structured Parzen estimator (Bergstra et al. 2011).
 
-https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization. The only module that
-imports Optuna, and only where it draws. A study is made anew for each generation from all that the
+https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization. Optuna is
+imported only where it draws. A study is made anew for each generation from all that the
 search was told, so that no state of Optuna's has to be kept; within a generation, what was drawn
 and has no score yet counts as bad ("constant liar").
 """
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from evonet.evolution.search import Candidate, Draw, Search
+from evonet.extras import quiet
 from evonet.genome import Genome, Layer, SearchSpace
 from evonet.genome.genes import KINDS, LAYER_GENES, NETWORK_GENES, Value
 from evonet.streams import stream
@@ -32,20 +32,14 @@ def _study(search: Search) -> Study:
 
     seed = int(stream(search.seed, "variation", search.generation).integers(2**32))
     n_objectives = len(search.population[0].fitness)
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = optuna.samplers.TPESampler(
-                n_startup_trials=1,  # the first generation was drawn at random
-                constant_liar=True,
-                multivariate=False,
-                seed=seed,
-            )
+    with quiet("optuna"):
+        sampler = optuna.samplers.TPESampler(
+            n_startup_trials=1,  # the first generation was drawn at random
+            constant_liar=True,
+            multivariate=False,
+            seed=seed,
+        )
         study = optuna.create_study(sampler=sampler, directions=["maximize"] * n_objectives)
-    finally:
-        optuna.logging.set_verbosity(verbosity)
     states = optuna.trial.TrialState
     for member in search.told:
         values = _parameters(search.space, member.genome)

@@ -109,7 +109,11 @@ def candidates_table(record: RunRecord) -> pd.DataFrame:
     ]
     unused = [] if "inference_ms" in objectives else ["inference_ms"]
     unused += [] if len(objectives) > 1 else ["hypervolume"]
-    return pd.DataFrame(rows).drop(columns=unused, errors="ignore")
+    table = pd.DataFrame(rows).drop(columns=unused, errors="ignore")
+    # A column is of one type, also where all of its values are missing.
+    numbers = {name for name in NETWORK_GENES if KINDS[name].numbers is float}
+    numbers |= {"score", "inference_ms", "hypervolume"}
+    return table.astype({name: float for name in table.columns if name in numbers})
 
 
 def operators_table(record: RunRecord) -> pd.DataFrame:

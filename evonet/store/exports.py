@@ -10,8 +10,12 @@ from evonet.errors import RecordError
 
 
 @contextmanager
-def exporting(folder: Path) -> Iterator[None]:
+def exporting(folder: Path, command: str = "resume") -> Iterator[None]:
     """Write files into a run's folder.
+
+    Args:
+        folder: of the run.
+        command: the one that writes them again.
 
     Raises:
         RecordError: the disk is full or the folder cannot be written; says how to go on.
@@ -21,5 +25,5 @@ def exporting(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise RecordError(
             f"Cannot write into {folder}: {error.strerror or error}. The record is kept: mend "
-            f"that, then go on with evonet resume {folder}"
+            f"that, then go on with evonet {command} {folder}"
         ) from None
