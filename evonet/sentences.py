@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evonet.champion.noise import Noise
@@ -12,6 +12,9 @@ from evonet.metrics import Metric
 from evonet.progress import RunResult
 from evonet.report.words import number
 from evonet.store.record import RunRecord
+
+#: Findings of the data's check that a run begins with.
+_MOST_FINDINGS = 3
 
 
 def score_text(score: float | None) -> str:
@@ -54,7 +57,22 @@ def data_lines(data: dict[str, Any]) -> list[str]:
         f"Data      {data['name']}: {train} training, {validation} validation, {test} test rows; "
         f"{data['n_inputs']} inputs; {target['task']}{classes}",
         *(f"          {note}" for note in data["notes"]),
+        *_advice_lines(data.get("advice", [])),
     ]
+
+
+def _advice_lines(findings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The first of the serious findings of the data's check, and where to read the others."""
+    if not findings:
+        return []
+    said = [
+        f["seen"] + (f" Consider {shortened(f['command'], 80)}" if f["command"] else "")
+        for f in findings[:_MOST_FINDINGS]
+    ]
+    left = len(findings) - len(said)
+    more = f"{left} more, and why" if left else "Why, and what else there is"
+    lines = [*said, f"{more}: evonet check, with the same data and target."]
+    return [f"{'Advice' if i == 0 else '':<10}{line}" for i, line in enumerate(lines)]
 
 
 def goal_line(metric: Metric, objectives: Sequence[str]) -> str:

@@ -70,6 +70,7 @@ class Session:
                 "n_inputs": dataset.n_inputs,
                 "rows": [len(p) for p in (dataset.train, dataset.validation, dataset.test)],
                 "notes": list(dataset.notes),
+                "advice": [finding.to_dict() for finding in setup.advice],
             },
             "baselines": [],
             "started": time.time(),

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
+from evonet.advice.checks import serious_findings
+from evonet.advice.finding import Finding
 from evonet.champion.baselines import constant_score
 from evonet.champion.fitting import Fitter
 from evonet.champion.timing import Pace, Timetable
 from evonet.config import RunConfig
-from evonet.data.dataset import Dataset, load_with_splits
+from evonet.data.dataset import CheckedData, Dataset, prepare, read_checked
 from evonet.errors import ConfigError
 from evonet.evaluation import Budget, Evaluation, Hurdle, Request
 from evonet.evolution.methods import METHODS
@@ -53,6 +55,7 @@ class Setup:
             where rows are many, or the search has folds of its own.
         space: where genomes come from.
         founders: genomes the first generation starts with.
+        advice: what is odd about the data of a new run; it changes nothing.
     """
 
     config: RunConfig
@@ -60,6 +63,7 @@ class Setup:
     splits: Dataset | None
     space: SearchSpace
     founders: Sequence[Genome]
+    advice: Sequence[Finding] = ()
 
     @classmethod
     def read(cls, config: RunConfig, space: SearchSpace, founders: Sequence[Genome]) -> Setup:
@@ -73,8 +77,18 @@ class Setup:
         Raises:
             EvonetError: the data cannot be learned from, or a setting does not fit them.
         """
-        _check_packages(config)
-        dataset, splits = load_with_splits(config, config.repeats, FEW_ROWS)
+        return cls._on(_checked(config), config, space, founders)
+
+    @classmethod
+    def _on(
+        cls,
+        checked: CheckedData,
+        config: RunConfig,
+        space: SearchSpace,
+        founders: Sequence[Genome],
+    ) -> Setup:
+        """The same on data that were read."""
+        dataset, splits = prepare(checked, config, config.repeats, FEW_ROWS)
         choose_metric(config.metric, dataset.target)
         choose_loss(config.loss, dataset.target)
         _check_device(config)
@@ -92,11 +106,13 @@ class Setup:
         Raises:
             EvonetError: the data cannot be learned from, or a setting does not fit them.
         """
-        setup = cls.read(config, space, founders)
+        checked = _checked(config)
+        setup = cls._on(checked, config, space, founders)
         space = space.for_task(setup.dataset.target.task)
         rng = stream(config.seed, "founders")
         adopted = [space.adopt(rng, genome) for genome in founders]
-        return replace(setup, space=space, founders=adopted)
+        advice = serious_findings(checked, config)
+        return replace(setup, space=space, founders=adopted, advice=advice)
 
     @cached_property
     def metric(self) -> Metric:
@@ -327,6 +343,12 @@ def search_budget(config: RunConfig, n_train: int) -> Budget:
     fewest, most = _EPOCHS
     epochs = config.epochs or min(most, max(fewest, round(_ROWS_SEEN / n_train)))
     return Budget(epochs, config.patience_epochs or max(1, epochs // _PATIENCE))
+
+
+def _checked(config: RunConfig) -> CheckedData:
+    """The data as they were found, once the search is known to be possible."""
+    _check_packages(config)
+    return read_checked(config)
 
 
 def _check_device(config: RunConfig) -> None:

@@ -30,6 +30,7 @@ Purpose = Literal[
     "training",
     "weights",
     "order",
+    "advice",
 ]
 
 

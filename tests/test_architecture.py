@@ -115,6 +115,7 @@ COMMANDS = [
     ("-m", "evonet", "plot", "RUN"),
     ("-m", "evonet", "compare", "RUN", "--picture", "FILE.png"),
     ("-m", "evonet", "plan", "--data", "iris"),
+    ("-m", "evonet", "check", "iris", "--shuffled-labels"),
     ("-m", "evonet", "save-population", "RUN", "FILE"),
     ("-m", "evonet", "to-tensorboard", "RUN"),
     ("-m", "evonet", "to-optuna", "RUN"),

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from evonet import __version__
+from evonet.cli.data import check_command
 from evonet.cli.logs import to_optuna_command, to_tensorboard_command
 from evonet.cli.records import (
     compare_command,
@@ -26,6 +27,7 @@ from evonet.cli.winners import export_command, predict_command
 #: By name, in the order of the help.
 COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
     {
+        "check": check_command,
         "evolve": evolve_command,
         "resume": resume_command,
         "train": train_command,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,6 +86,45 @@ class Dataset:
         return genome.parameter_count(self.n_inputs, self.target.n_outputs)
 
 
+@dataclass(frozen=True)
+class CheckedData:
+    """Data that were read, that can be learned from, and whose rows have a part each.
+
+    Attributes:
+        found: the data as they were found.
+        raw: the same without the columns that are dropped, empty or constant.
+        task: what kind of prediction it is.
+        how: a sentence that says how the task was found.
+        left_out: a sentence for each kind of column left out.
+        split: the rows of each part.
+    """
+
+    found: RawData
+    raw: RawData
+    task: Task
+    how: str
+    left_out: tuple[str, ...]
+    split: Split
+
+
+def read_checked(config: RunConfig) -> CheckedData:
+    """Read, check and split the data of a run.
+
+    Raises:
+        DataError: the data cannot be read, or cannot be learned from.
+    """
+    found = read_source(config.data, config.target)
+    task, how = check_labels(found, config.task)
+    raw, left_out = check_features(found, config.drop)
+    return CheckedData(found, raw, task, how, tuple(left_out), split_as_set(raw, task, config))
+
+
+def split_as_set(raw: RawData, task: Task, config: RunConfig) -> Split:
+    """The rows of each part, as the settings of a run have it."""
+    shares = config.test_fraction, config.validation_fraction
+    return split_rows(raw.labels, task, config.seed, *shares, raw.n_test)
+
+
 def load_dataset(config: RunConfig) -> Dataset:
     """Read, check, split and prepare the data of a run.
 
@@ -93,15 +132,16 @@ def load_dataset(config: RunConfig) -> Dataset:
         DataError: the data cannot be read, or cannot be learned from.
         ConfigError: balanced classes are asked for and there are none.
     """
-    return load_with_splits(config, 0, 0)[0]
+    return prepare(read_checked(config), config, 0, 0)[0]
 
 
-def load_with_splits(
-    config: RunConfig, n_splits: int, below: int
+def prepare(
+    checked: CheckedData, config: RunConfig, n_splits: int, below: int
 ) -> tuple[Dataset, Dataset | None]:
-    """The same, and where rows are few the same rows split anew, as folds.
+    """Data ready for training, and where rows are few the same rows split anew, as folds.
 
     Args:
+        checked: the data.
         config: the run's settings.
         n_splits: how many folds; below 2 there are none.
         below: only where the validation part has fewer rows.
@@ -113,17 +153,12 @@ def load_with_splits(
     Raises:
         DataError, ConfigError: as ``load_dataset``.
     """
-    raw = read_source(config.data, config.target)
-    task, how = check_labels(raw, config.task)
-    raw, left_out = check_features(raw, config.drop)
-    split = split_rows(
-        raw.labels, task, config.seed, config.test_fraction, config.validation_fraction, raw.n_test
-    )
-    whole = _made(raw, split, task, how, left_out, config)
+    whole = _made(checked, checked.split, config)
 
     def with_folds(n: int) -> Dataset:
-        splits = fold_splits(raw.labels, task, config.seed, split, n)
-        folds = tuple(_made(raw, fold, task, how, left_out, config) for fold in splits)
+        labels, task = checked.raw.labels, checked.task
+        splits = fold_splits(labels, task, config.seed, checked.split, n)
+        folds = tuple(_made(checked, fold, config) for fold in splits)
         return replace(whole, folds=folds, protocol=whole.protocol | {"folds": n})
 
     if config.folds is not None:
@@ -137,15 +172,9 @@ def load_with_splits(
         return replace(whole, notes=(*whole.notes, note)), None
 
 
-def _made(
-    raw: RawData,
-    split: Split,
-    task: Task,
-    how: str,
-    left_out: Sequence[str],
-    config: RunConfig,
-) -> Dataset:
+def _made(checked: CheckedData, split: Split, config: RunConfig) -> Dataset:
     """The data split in one way; all that is learned of them is learned of the training part."""
+    raw, task = checked.raw, checked.task
     target = make_target(raw.labels, task, split.train)
     preparation, identifiers = fit_preparation(
         _rows(raw.features, split.train), config.max_categories
@@ -167,7 +196,7 @@ def _made(
         validation,
         test,
         fingerprint=raw.fingerprint(),
-        notes=(how, *absent, *left_out, *identifiers, *why),
+        notes=(checked.how, *absent, *checked.left_out, *identifiers, *why),
         protocol={
             "preparation": VERSION,
             "task": task,
