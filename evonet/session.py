@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from evonet.config import RunConfig, is_limit, make_config
-from evonet.data.dataset import Dataset
-from evonet.errors import ConfigError, DataError, RecordError
+from evonet.data.dataset import Dataset, refuse_other_data
+from evonet.errors import ConfigError, RecordError
 from evonet.evaluation import protocol_key
 from evonet.evolution.search import Candidate, Search
 from evonet.genome import Genome, SearchSpace
@@ -122,11 +122,8 @@ class Session:
         config = config.changed(results=folder.parent)
         founders = [Genome.from_dict(g, f"{folder}, founder") for g in record.fact("founders")]
         setup = Setup.read(config, SearchSpace.from_dict(record.fact("space")), founders)
-        if setup.dataset.fingerprint != record.fact("data")["fingerprint"]:
-            raise DataError(
-                f"The data at {config.data} are not what they were when {folder} was started. "
-                "Put the old data back, or start a new run."
-            )
+        fingerprint = record.fact("data")["fingerprint"]
+        refuse_other_data(setup.dataset, fingerprint, config.data, folder)
         if setup.protocol != record.fact("protocol"):
             raise RecordError(
                 f"{folder} was started by an evonet that prepares data or trains in another way: "

@@ -31,6 +31,7 @@ Purpose = Literal[
     "weights",
     "order",
     "advice",
+    "calibration",
 ]
 
 

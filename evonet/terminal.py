@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -297,7 +298,6 @@ def show_plan(plan: dict[str, Any]) -> None:
 
 def show_export(exported: dict[str, Any]) -> None:
     """Print where an exported model is, what goes in and comes out, and how near it is."""
-    console = make_console()
     lines = [f"Wrote     {exported['path']}"]
     for heading in ("inputs", "outputs"):
         for i, (name, what) in enumerate(exported[heading].items()):
@@ -307,5 +307,11 @@ def show_export(exported: dict[str, Any]) -> None:
         f"Checked   loaded again; of {exported['rows']} rows no prediction differs from the run's "
         f"by more than {exported['difference']:.1g}"
     )
-    for line in lines:
-        console.print(Text(line))
+    show_lines((line, "") for line in lines)
+
+
+def show_lines(lines: Iterable[tuple[str, str]]) -> None:
+    """Print lines, each with a style."""
+    console = make_console()
+    for line, style in lines:
+        console.print(Text(line, style))

@@ -410,3 +410,7 @@ def test_output_that_cannot_be_written_is_an_error_with_a_way_out(tmp_path: Path
 def test_examples_in_the_docstrings_hold() -> None:
     for module in (look, plots):
         assert doctest.testmod(module).failed == 0
+
+
+def test_control_characters_of_names_are_not_drawn() -> None:
+    assert look.plain("a\x1b[31mb\x00\ud800") == "a�[31mb��"

@@ -22,7 +22,7 @@ from evonet.cli.records import (
     show_command,
 )
 from evonet.cli.runs import evolve_command, plan_command, resume_command, train_command
-from evonet.cli.winners import export_command, predict_command
+from evonet.cli.winners import diagnose_command, export_command, predict_command
 
 #: By name, in the order of the help.
 COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "plan": plan_command,
         "predict": predict_command,
         "export": export_command,
+        "diagnose": diagnose_command,
         "show": show_command,
         "list": list_command,
         "compare": compare_command,

@@ -1,4 +1,4 @@
-"""Commands that use a run's winner: predict, export."""
+"""Commands that use a run's winner: predict, export, diagnose."""
 
 from __future__ import annotations
 
@@ -72,3 +72,20 @@ def export_command(
         typer.echo(json.dumps(exported.to_dict()))
     else:
         show_export(exported.to_dict())
+
+
+def diagnose_command(*, run: Run, results: Results = RESULTS, as_json: Json = False) -> None:
+    """Say how a run's winner learned, what its layers and its errors look like, and what to do."""
+    from evonet.diagnosis.diagnosis import diagnose_run
+    from evonet.diagnosis.lines import diagnosis_lines
+    from evonet.report.diagnosis import save_diagnosis
+    from evonet.terminal import show_lines
+
+    folder = folder_of(run, results)
+    diagnosis = diagnose_run(folder)
+    found = diagnosis.to_dict()
+    files = [str(path) for path in save_diagnosis(found, folder)]
+    if as_json:
+        typer.echo(json.dumps({"run": str(folder), **found, "figures": files}))
+    else:
+        show_lines([*diagnosis_lines(diagnosis), *((f"Figure    {file}", "") for file in files)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -133,6 +134,25 @@ def load_dataset(config: RunConfig) -> Dataset:
         ConfigError: balanced classes are asked for and there are none.
     """
     return prepare(read_checked(config), config, 0, 0)[0]
+
+
+def refuse_other_data(dataset: Dataset, fingerprint: str, source: str, folder: Path) -> None:
+    """Refuse data that are not those of a run.
+
+    Args:
+        dataset: what was read now.
+        fingerprint: that of the run.
+        source: where it was read, as ``--data`` names it.
+        folder: of the run.
+
+    Raises:
+        DataError: they differ.
+    """
+    if dataset.fingerprint != fingerprint:
+        raise DataError(
+            f"The data at {source} are not what they were when {folder} was started. "
+            "Put the old data back, or start a new run."
+        )
 
 
 def prepare(

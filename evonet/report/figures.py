@@ -40,7 +40,7 @@ def fitness_figure(record: RunRecord) -> Figure:
 
     _refuse_unfinished(record)
     generations = generations_table(record)
-    figure = _new_figure(9, 5)
+    figure = new_figure(9, 5)
     metric = record.fact("metric")
     plot_fitness(
         generations, baselines_table(record), figure.subplots(), metric["name"], metric["maximise"]
@@ -63,7 +63,7 @@ def learning_curves_figure(record: RunRecord) -> Figure:
         _refuse_unfinished(record)
     curves = curves_table(record)
     rows, columns = grid_shape(curves["network"].nunique())
-    figure = _new_figure(max(4.2 * columns, 8), 3.7 * rows + 0.8)
+    figure = new_figure(max(4.2 * columns, 8), 3.7 * rows + 0.8)
     plot_learning_curves(curves, figure, record.fact("metric")["name"], _loss_words(record))
     return _signed(figure, record)
 
@@ -73,7 +73,7 @@ def population_figure(record: RunRecord) -> Figure:
     from evonet.report.population import plot_population
 
     _refuse_unfinished(record)
-    figure = _new_figure(13, 10)
+    figure = new_figure(13, 10)
     plot_population(population_table(record), figure)
     return _signed(
         figure,
@@ -96,7 +96,7 @@ def front_figure(record: RunRecord) -> Figure:
         )
     trainings = objectives_table(record)
     volumes = generations_table(record).set_index("generation")["hypervolume"]
-    figure, metric = _new_figure(4 + 6 * len(costs), 5), record.fact("metric")
+    figure, metric = new_figure(4 + 6 * len(costs), 5), record.fact("metric")
     plot_front(trainings, front, volumes, figure, metric["name"], metric["maximise"])
     return _signed(figure, record)
 
@@ -137,7 +137,7 @@ def save_figures(folder: Path, names: Iterable[str], output: Path | None = None)
         if len(names) > 1:
             names = [name for name in names if name in _possible(record)] or names
         with style():
-            return [path for n in names for path in _saved(FIGURES[n](record), output, n)]
+            return [path for n in names for path in saved(FIGURES[n](record), output, n)]
     finally:
         record.close()
 
@@ -167,7 +167,7 @@ def save_forest(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
         raise RecordError(f"Cannot draw into {file}: expected a name that ends in .png or .svg.")
     lines, metric = forest_table(rows), METRICS[rows[0]["metric"]]
     with style():
-        figure = _new_figure(*forest_size(lines))
+        figure = new_figure(*forest_size(lines))
         plot_forest(lines, figure, metric.name, metric.maximise)
         _save(figure, file)
 
@@ -213,7 +213,8 @@ def _refuse_unfinished(record: RunRecord) -> None:
     )
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of so many inches, within ``look.style``."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
@@ -221,11 +222,9 @@ def _new_figure(width: float, height: float) -> Figure:
 
 def _signed(figure: Figure, record: RunRecord, note: str = "") -> Figure:
     """The figure with the run's name, and a note, in small letters at its foot."""
-    from evonet.report.look import GREY, plain
+    from evonet.report.look import sign
 
-    lines = [f"evonet run {plain(record.folder.resolve().name)}", note]
-    text = "\n".join(line for line in lines if line)
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=9, color=GREY)
+    sign(figure, record.folder, note)
     return figure
 
 
@@ -238,7 +237,8 @@ def _loss_words(record: RunRecord) -> str:
     return _LOSSES["mse" if loss == "auto" else loss]
 
 
-def _saved(figure: Figure, output: Path, name: str) -> list[Path]:
+def saved(figure: Figure, output: Path, name: str) -> list[Path]:
+    """Write a figure as NAME.png and NAME.svg; RecordError where that cannot be."""
     paths = [output / f"{name}.png", output / f"{name}.svg"]
     for path in paths:
         _save(figure, path)

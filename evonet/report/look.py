@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -79,11 +80,13 @@ def style() -> Iterator[None]:
 def plain(text: object, width: int = 80) -> str:
     """Any text as matplotlib shows it letter by letter: one line, no formulas, at most ``width``.
 
+    Control characters, which an SVG must not hold, become �.
+
     Example:
         >>> print(plain("cost in $ or $$"), plain("abcdefgh", 5))
         cost in \\$ or \\$\\$ ab…gh
     """
-    line = " ".join(str(text).split())
+    line = "".join(c if c.isprintable() else "�" for c in " ".join(str(text).split()))
     if len(line) > width:
         half = (width - 1) // 2
         line = f"{line[: width - 1 - half]}…{line[-half:]}"
@@ -195,6 +198,13 @@ def legend(figure: Figure, heading: str, handles: Sequence[Artist]) -> None:
         title_fontproperties={"size": 12, "weight": "bold"},
         alignment="left",
     )
+
+
+def sign(figure: Figure, folder: Path, note: str = "") -> None:
+    """The name of a run, and a note, in small letters at a figure's foot."""
+    lines = [f"evonet run {plain(folder.resolve().name)}", note]
+    text = "\n".join(line for line in lines if line)
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=9, color=GREY)
 
 
 def finish(axes: Axes, x_label: str, n_ticks: int = 6) -> None:

@@ -45,7 +45,7 @@ def draw_kernel(
 ) -> np.ndarray:
     """A kernel ``(fan_in, fan_out)`` float32 from an initializer that Keras knows by this name."""
     family, distribution = initializer.rsplit("_", 1)
-    fan = {"glorot": (fan_in + fan_out) / 2, "he": fan_in / 2, "lecun": fan_in}[family]
+    fan = _fan(family, fan_in, fan_out)
     if distribution == "uniform":
         limit = math.sqrt(3 / fan)
         return rng.uniform(-limit, limit, (fan_in, fan_out)).astype(np.float32)
@@ -53,3 +53,18 @@ def draw_kernel(
     while (outside := np.abs(draws) > 2).any():
         draws[outside] = rng.standard_normal(int(outside.sum()), np.float32)
     return draws * np.float32(math.sqrt(1 / fan) / _CUT)
+
+
+def kernel_deviation(initializer: str, fan_in: int, fan_out: int) -> float:
+    """Standard deviation of what ``draw_kernel`` draws.
+
+    Example:
+        >>> kernel_deviation("he_normal", 50, 10), kernel_deviation("glorot_uniform", 30, 20)
+        (0.2, 0.2)
+    """
+    return math.sqrt(1 / _fan(initializer.rsplit("_", 1)[0], fan_in, fan_out))
+
+
+def _fan(family: str, fan_in: int, fan_out: int) -> float:
+    """One over the variance of a kernel."""
+    return {"glorot": (fan_in + fan_out) / 2, "he": fan_in / 2, "lecun": fan_in}[family]

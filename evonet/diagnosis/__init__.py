@@ -1,0 +1,1 @@
+"""What is to be said of a fitted network: how it learned, its layers, its predictions, advice."""

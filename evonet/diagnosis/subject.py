@@ -1,0 +1,77 @@
+"""What is diagnosed: the winner of a run, its weights as arrays, and the data it was fitted on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from evonet.champion.prediction import load_predictor
+from evonet.champion.winner import Winner
+from evonet.config import make_config
+from evonet.data.dataset import Dataset, load_dataset, refuse_other_data
+from evonet.errors import RecordError
+from evonet.genome import Genome
+from evonet.store.record import RunRecord
+from evonet.training.keras_model import choose_loss
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A fitted network and its data.
+
+    Attributes:
+        genome: the network.
+        weights: in the order of ``keras.Model.get_weights``.
+        train_curve: mean training loss of each epoch, with dropout and noise.
+        validation_curve: validation loss after each epoch.
+        best_epoch: the epoch whose weights these are, from 1.
+        dataset: what it was fitted on, without the test part and folds.
+        loss: what it was fitted by, as ``choose_loss`` returns it.
+        seed: of the run.
+    """
+
+    genome: Genome
+    weights: tuple[np.ndarray, ...]
+    train_curve: tuple[float, ...]
+    validation_curve: tuple[float, ...]
+    best_epoch: int
+    dataset: Dataset
+    loss: str
+    seed: int
+
+
+def load_subject(folder: Path) -> Subject:
+    """The winner of a run, with the data read again.
+
+    Raises:
+        RecordError: there is no run, it has no winner yet, its model is gone or damaged, or it is
+            of an evonet that prepares data in another way.
+        DataError: the data cannot be read, or are not what they were.
+    """
+    with RunRecord(folder) as record:
+        settings, data, winners = record.fact("config"), record.fact("data"), record.winners()
+    if not winners:
+        raise RecordError(f"{folder} has no winner yet. Go on with it: evonet resume {folder}")
+    config = make_config(settings, str(folder))
+    dataset = load_dataset(config.changed(folds=None))
+    refuse_other_data(dataset, data["fingerprint"], config.data, folder)
+    for name, now in (("target", dataset.target), ("preparation", dataset.preparation)):
+        if json.loads(json.dumps(now.to_dict())) != data[name]:
+            raise RecordError(
+                f"{folder} was started by an evonet that prepares data in another way. Use that "
+                "evonet, or start a new run."
+            )
+    winner = Winner.from_dict(winners[-1]["winner"])
+    return Subject(
+        winner.genome,
+        load_predictor(folder).networks[0].weights,
+        winner.train_loss,
+        winner.validation_loss,
+        winner.best_epoch,
+        replace(dataset.without_test(), folds=()),
+        choose_loss(config.loss, dataset.target),
+        config.seed,
+    )
