@@ -127,7 +127,7 @@ def result_lines(result: RunResult) -> list[tuple[str, str]]:
     table += [(b.name, b.validation_score, b.test_score) for b in result.baselines]
     lines = [
         (f"Winner    {winner.genome}", "bold"),
-        (f"          {winner.parameters:,} parameters, {_fitted(winner)}", ""),
+        (f"          {winner.parameters:,} parameters, {fits_text(winner)}", ""),
         ("", ""),
         (f"          {name:<24}{'validation':>12}{'test':>12}", "bold"),
         *(
@@ -135,7 +135,7 @@ def result_lines(result: RunResult) -> list[tuple[str, str]]:
             for row, validation, test in table
         ),
         ("", ""),
-        *_verdict(winner, result),
+        *verdict_lines(winner, result),
         ("", ""),
     ]
     searched = winner.search_score is not None
@@ -155,7 +155,7 @@ def result_lines(result: RunResult) -> list[tuple[str, str]]:
     return lines
 
 
-def _fitted(winner: Winner) -> str:
+def fits_text(winner: Winner) -> str:
     """How the winner's weights came to be."""
     best = f"best epoch {winner.best_epoch}"
     if not winner.epochs:  # of an older evonet
@@ -164,8 +164,8 @@ def _fitted(winner: Winner) -> str:
     return f"{best}; {fits} of at most {winner.epochs} epochs"
 
 
-def _verdict(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
-    """What the scores are worth, said honestly."""
+def verdict_lines(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
+    """What the scores are worth, said honestly; (line, style) pairs."""
     lines = []
     if winner.search_score is not None:
         lines.append(_optimism(winner, result.metric))

@@ -113,6 +113,7 @@ COMMANDS = [
     ("-m", "evonet", "list", "--results", "RESULTS"),
     ("-m", "evonet", "show", "RUN"),
     ("-m", "evonet", "plot", "RUN"),
+    ("-m", "evonet", "report", "RUN"),
     ("-m", "evonet", "compare", "RUN", "--picture", "FILE.png"),
     ("-m", "evonet", "plan", "--data", "iris"),
     ("-m", "evonet", "check", "iris", "--shuffled-labels"),

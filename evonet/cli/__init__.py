@@ -18,8 +18,10 @@ from evonet.cli.records import (
     compare_command,
     list_command,
     plot_command,
+    report_command,
     save_population_command,
     show_command,
+    watch_command,
 )
 from evonet.cli.runs import evolve_command, plan_command, resume_command, train_command
 from evonet.cli.winners import diagnose_command, export_command, predict_command
@@ -42,6 +44,8 @@ COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "plot": plot_command,
         "to-tensorboard": to_tensorboard_command,
         "to-optuna": to_optuna_command,
+        "report": report_command,
+        "watch": watch_command,
     }
 )
 

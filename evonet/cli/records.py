@@ -1,4 +1,5 @@
-"""Commands that read records: show_command, list, compare, save-population, plot."""
+"""Commands that read records: show_command, list, compare, save-population, plot,
+report, watch."""
 
 from __future__ import annotations
 
@@ -73,6 +74,46 @@ def save_population_command(
     typer.echo(
         f"Wrote {n_saved} genomes to {file}. Start from them: evonet evolve --population {file}"
     )
+
+
+def report_command(
+    *,
+    run: Run,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", help="HTML file to write; report.html in the run's folder."),
+    ] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Write a run as one HTML page that needs no network, and its pictures as PNG and SVG."""
+    from evonet.page.html import write_report
+    from evonet.report.figures import FIGURES, can_draw, save_figures
+
+    folder = folder_of(run, results)
+    typer.echo(str(write_report(folder, output)))
+    if can_draw(folder):
+        where = output.parent / "figures" if output is not None else None
+        for path in save_figures(folder, list(FIGURES), where):
+            typer.echo(str(path))
+
+
+def watch_command(
+    *,
+    run: Run,
+    port: Annotated[
+        int, typer.Option("--port", help="Port of 127.0.0.1; 0 takes any that is free.")
+    ] = 8765,
+    results: Results = RESULTS,
+) -> None:
+    """Show a run's page live in a browser while it goes on; Ctrl-C ends. Needs the extra watch."""
+    from evonet.page.server import check_watchable, open_port, serve
+
+    folder = folder_of(run, results)
+    check_watchable(folder)
+    listening = open_port(port)
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    typer.echo(f"Watching {folder} at {address}  (Ctrl-C ends; the run is not touched)")
+    serve(folder, listening)
 
 
 def plot_command(*, run: Run, results: Results = RESULTS) -> None:

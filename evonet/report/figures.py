@@ -142,6 +142,16 @@ def save_figures(folder: Path, names: Iterable[str], output: Path | None = None)
         record.close()
 
 
+def can_draw(folder: Path) -> bool:
+    """Whether a run has anything to draw yet.
+
+    Raises:
+        RecordError: there is no run.
+    """
+    with RunRecord(folder) as record:
+        return bool(record.winners() or record.generations())
+
+
 def _possible(record: RunRecord) -> list[str]:
     """The figures of a run of its kind."""
     if record.winners() and not record.generations():

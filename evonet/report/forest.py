@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from evonet.metrics import half_width
-from evonet.report.look import BLUE, GREY, ORANGE, legend, metric_words, plain, title
-from evonet.report.words import number
+from evonet.report.look import BLUE, GREY, ORANGE, legend, plain, title
+from evonet.report.words import metric_words, number
 
 #: Panel: heading, its score, the score's colour and marker.
 _PANELS = (

@@ -32,15 +32,6 @@ BLUE, ORANGE, GREEN, PURPLE, INK, GREY = (
 )
 #: Lines with more points than this have no markers.
 MAX_MARKERS = 40
-_METRIC_WORDS = {
-    "balanced_accuracy": "balanced accuracy",
-    "f1_macro": "macro F1",
-    "log_loss": "log loss",
-    "roc_auc": "ROC AUC",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "r2": "R²",
-}
 
 
 @contextmanager
@@ -91,11 +82,6 @@ def plain(text: object, width: int = 80) -> str:
         half = (width - 1) // 2
         line = f"{line[: width - 1 - half]}…{line[-half:]}"
     return line.replace("$", r"\$")
-
-
-def metric_words(metric_name: str) -> str:
-    """A metric as it stands in a sentence: "macro F1" for "f1_macro"."""
-    return _METRIC_WORDS.get(metric_name, metric_name.replace("_", " "))
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evonet.report.look import BLUE, GREY, ORANGE, finish, log_axis, metric_words, title
-from evonet.report.words import number
+from evonet.report.look import BLUE, GREY, ORANGE, finish, log_axis, title
+from evonet.report.words import metric_words, number
 
 _COST_WORDS = {
     "parameters": "trainable parameters (log)",

@@ -27,11 +27,10 @@ from evonet.report.look import (
     label_right,
     legend,
     log_axis,
-    metric_words,
     plain,
     title,
 )
-from evonet.report.words import number
+from evonet.report.words import metric_words, number
 
 _DASHED = (0, (4, 2))
 

@@ -24,6 +24,7 @@ from evonet.report.look import (
     plain,
     title,
 )
+from evonet.report.tables import choice_shares
 
 #: The ordered genes: column, title, and base of a logarithmic axis or 0.
 _ORDERED = (
@@ -108,26 +109,6 @@ def _draw_ordered(population: pd.DataFrame, column: str, axes: Axes, base: int) 
     axes.set_ylabel("")
     generation_limits(axes, population["generation"])
     finish(axes, "generation")
-
-
-def choice_shares(population: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The share of each value of a choice in each generation.
-
-    Args:
-        population: columns generation and ``column``, which may hold several values in one text.
-        column: the gene.
-
-    Returns:
-        A row per value, the commonest at the end first; a column per generation; NaN where the
-        gene has no values, as activations of networks without layers.
-    """
-    values = population[["generation"]].assign(value=population[column].str.split())
-    counts = values.explode("value").value_counts().unstack(fill_value=0)
-    counts = counts.reindex(sorted(population["generation"].unique()), fill_value=0)
-    shares = counts.div(counts.sum(axis=1).replace(0, np.nan), axis=0)
-    filled = shares.fillna(0.0)
-    order = pd.DataFrame({"end": filled.iloc[-1], "mean": filled.mean()})
-    return shares.T.loc[order.sort_values(["end", "mean"], ascending=False, kind="stable").index]
 
 
 def _draw_choice(shares: pd.DataFrame, axes: Axes) -> None:

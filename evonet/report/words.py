@@ -1,6 +1,16 @@
-"""Numbers as people read them, the same on the terminal and in pictures."""
+"""Numbers and names as people read them, the same on the terminal and in pictures."""
 
 from __future__ import annotations
+
+_METRIC_WORDS = {
+    "balanced_accuracy": "balanced accuracy",
+    "f1_macro": "macro F1",
+    "log_loss": "log loss",
+    "roc_auc": "ROC AUC",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+}
 
 
 def number(value: float) -> str:
@@ -11,3 +21,8 @@ def number(value: float) -> str:
         ('0.9722', '1.000', '54.32', '1,235', '0.0001000')
     """
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}".rstrip(".")
+
+
+def metric_words(metric_name: str) -> str:
+    """A metric as it stands in a sentence: "macro F1" for "f1_macro"."""
+    return _METRIC_WORDS.get(metric_name, metric_name.replace("_", " "))

@@ -41,6 +41,31 @@ class Database:
             self._connection.close()
             raise
 
+    @classmethod
+    def of(
+        cls, connection: sqlite3.Connection, path: Path, kind: str, version: int, schema: str
+    ) -> Database:
+        """The database behind a connection that is open already.
+
+        Args:
+            connection: to read from.
+            path: what to call it in errors.
+            kind: that it is expected to be of.
+            version: that it is expected to have.
+            schema: of the version.
+
+        Raises:
+            RecordError: it is damaged, of another kind or of another version.
+        """
+        database = cls.__new__(cls)
+        database.path, database._connection = path, connection
+        try:
+            database._prepare(kind, version, schema, create=False)
+        except BaseException:
+            connection.close()
+            raise
+        return database
+
     def _prepare(self, kind: str, version: int, schema: str, create: bool) -> None:
         with self._errors():
             if create:

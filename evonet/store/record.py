@@ -111,6 +111,9 @@ class StoredGeneration:
 class RunRecord:
     """The record of one run, open for reading and writing."""
 
+    #: Kind, version and schema of its file.
+    FORMAT = ("run record", VERSION, _SCHEMA)
+
     def __init__(self, folder: Path) -> None:
         """Open the record in a run's folder.
 
@@ -123,7 +126,10 @@ class RunRecord:
                 f"No run at {folder}: expected a folder with a {FILE}. "
                 "`evonet list` names the runs."
             )
-        self._database = Database(folder / FILE, "run record", VERSION, _SCHEMA, create=False)
+        self._database = self._open(folder / FILE)
+
+    def _open(self, file: Path) -> Database:
+        return Database(file, *self.FORMAT, create=False)
 
     @classmethod
     def new(
@@ -146,7 +152,7 @@ class RunRecord:
         folder = _new_folder(results, name, data_name)
         unfinished = folder / f"{FILE}.new"
         unfinished.unlink(missing_ok=True)
-        with closing(Database(unfinished, "run record", VERSION, _SCHEMA, create=True)) as database:
+        with closing(Database(unfinished, *cls.FORMAT, create=True)) as database:
             _write_facts(database, facts)
         unfinished.rename(folder / FILE)
         return cls(folder)
