@@ -16,6 +16,19 @@ from evonet.store.record import RunRecord
 #: Findings of the data's check that a run begins with.
 _MOST_FINDINGS = 3
 
+#: What a run's folder may hold for people.
+_FILES = (
+    "model.keras",
+    "networks.npz",
+    "best_genome.json",
+    "config.toml",
+    "history.csv",
+    "history.parquet",
+    "pareto_front.json",
+    "pareto_front.csv",
+    "tensorboard",
+)
+
 
 def score_text(score: float | None) -> str:
     """A score with the digits that matter, or a dash where there is none.
@@ -139,19 +152,21 @@ def result_lines(result: RunResult) -> list[tuple[str, str]]:
         ("", ""),
     ]
     searched = winner.search_score is not None
-    names = ("history.csv", "pareto_front.json", "pareto_front.csv")
-    there = [name for name in names if (result.folder / name).is_file()]
-    files = ", ".join(["model.keras", "networks.npz", "best_genome.json", "config.toml", *there])
-    lines += [
-        (f"Files     {result.folder}: {files}", ""),
-        (f"Next      evonet predict {result.folder} FILE    predict new rows", ""),
-        (f"          evonet plot {result.folder}    draw its pictures", ""),
-    ]
-    if searched:
-        lines.append((f"          evonet resume {result.folder} --generations N    search on", ""))
+    there = ", ".join(name for name in _FILES if (result.folder / name).exists())
+    lines.append((f"Files     {result.folder}: {there}", ""))
+    steps = {
+        "predict {run} FILE": "predict new rows",
+        "export {run} --format savedmodel": "or keras, onnx, tflite, python",
+        "report {run}": "all about it on one page",
+        "diagnose {run}": "how the winner learned, and where it errs",
+    }
     if ensemble:
-        said = f"          evonet predict {result.folder} FILE --ensemble    with the ensemble"
-        lines.insert(-2, (said, ""))
+        steps["predict {run} FILE --ensemble"] = "with the ensemble"
+    if searched:
+        steps["resume {run} --generations N"] = "search on"
+    for i, (command, what) in enumerate(steps.items()):
+        label = "" if i else "Next"
+        lines.append((f"{label:<10}evonet {command.format(run=result.folder)}    {what}", ""))
     return lines
 
 

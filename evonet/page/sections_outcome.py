@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evonet.champion.winner import Ensemble
 from evonet.page.advice import advice
 from evonet.page.blocks import (
     Block,
@@ -25,6 +26,7 @@ _TONES: dict[str, Tone] = {"green": "good", "yellow": "warning"}
 def result_section(view: View) -> Section | None:
     """The winner beside the baselines, in numbers to take away."""
     winner, result = view.winner, view.result
+    ensemble = winner.ensemble if winner else None
     part = "test" if winner else "validation"
     blocks: list[Block] = [_tiles(view)]
     rows = []
@@ -38,6 +40,9 @@ def result_section(view: View) -> Section | None:
                 winner.validation_score,
             )
         )
+        if ensemble is not None:
+            scores = ensemble.test_score, None, "orange", ensemble.validation_score
+            rows.append(Score(_words_of(ensemble), *scores))
     elif view.ranked:
         rows.append(Score("best so far", view.ranked[0].score, None, "orange"))
     for b in result.baselines:
@@ -58,6 +63,18 @@ def result_section(view: View) -> Section | None:
                     )
                 ]
                 if winner
+                else []
+            ),
+            *(
+                [
+                    (
+                        _words_of(ensemble),
+                        "; ".join(map(brief, dict.fromkeys(ensemble.genomes))),
+                        score_text(ensemble.validation_score),
+                        score_text(ensemble.test_score),
+                    )
+                ]
+                if ensemble
                 else []
             ),
             *(
@@ -116,6 +133,10 @@ def result_section(view: View) -> Section | None:
             )
         )
     return Section("Result", "What came out, next to what it has to beat.", tuple(blocks))
+
+
+def _words_of(ensemble: Ensemble) -> str:
+    return f"ensemble of {len(ensemble.genomes)}"
 
 
 def _tiles(view: View) -> Tiles:

@@ -38,6 +38,10 @@ def data_section(view: View) -> Section | None:
                 Tile("inputs", f"{data['n_inputs']:,}", "numbers that the network takes"),
             )
         ),
+        *(
+            Text(brief(f"{f['seen']} {f['why']} {f['advice']}", 600), "warning")
+            for f in data.get("advice", [])
+        ),
         *(Text(brief(note, 400), "note") for note in data["notes"]),
     ]
     columns = _columns(data["preparation"])
