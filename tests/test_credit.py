@@ -69,7 +69,7 @@ def test_the_search_credits_offspring_that_beat_all_of_their_parents() -> None:
         return Genome((Layer(units, "relu"),), "matched_normal", "adam", 1e-3, 32)
 
     mother, father = Member(genome(1), (0.5,)), Member(genome(2), (0.7,))
-    settings = SearchSettings(4, 3, 3, 0.6, 0.25)
+    settings = SearchSettings(4, 3, 3, 0.6, 0.25, 1)
     search = Search(SearchSpace.default(), settings, METHODS["ga"], 0, population=(father, mother))
     keys = mother.genome.key, father.genome.key
     after = search.tell(

@@ -23,10 +23,10 @@ SETTINGS = (
     *("--fix", "batch_size=16", "--quiet"),  # one batch size is one program to compile
 )
 #: The engines whose trainings run in the process that is killed, so that they can be logged.
-ENGINES = [
-    pytest.param(("--engine", "keras"), id="keras"),
-    pytest.param(("--engine", "fused", "--workers", "1"), id="fused"),
-]
+KERAS, FUSED = ("--engine", "keras"), ("--engine", "fused", "--workers", "1")
+ENGINES = [pytest.param(KERAS, id="keras"), pytest.param(FUSED, id="fused")]
+#: The same; every run of the reference starts TensorFlow, which takes minutes here.
+BOTH = [pytest.param(KERAS, id="keras", marks=pytest.mark.slow), pytest.param(FUSED, id="fused")]
 
 
 def start(*arguments: str, log: Path) -> subprocess.Popen:
@@ -100,7 +100,7 @@ def check_killed_runs_equal_a_whole_run(
     assert history(killed) == history(tmp_path / "a" / "run")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", BOTH)
 def test_run_killed_at_random_moments_and_resumed_equals_one_that_was_not(
     tmp_path: Path, engine: tuple[str, ...]
 ) -> None:
@@ -125,7 +125,7 @@ def test_run_with_worker_processes_killed_and_resumed_equals_one_that_was_not(
     check_killed_runs_equal_a_whole_run(tmp_path, engine, seed=5, n_kills=3)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", BOTH)
 def test_ctrl_c_stops_after_the_running_network_and_keeps_everything(
     tmp_path: Path, engine: tuple[str, ...]
 ) -> None:

@@ -160,6 +160,7 @@ class Winner:
         genome = Genome.from_dict(record["genome"], "Winner of the run")
         several = record.get("ensemble")
         ensemble = Ensemble.from_dict(several) if several else None
-        budget = Budget(**record["budget"]) if record["budget"] else None
+        limits = record.get("budget")
+        budget = Budget(**limits) if limits else None
         made = {"genome": genome, "budget": budget, "ensemble": ensemble}
         return cls(**{**record, **curves, **made})
