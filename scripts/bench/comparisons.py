@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,12 +68,12 @@ def digits(settings: Settings) -> Table:
     sizes = settings.sizes
     genomes, budget = random_genomes(sizes.digits), sizes.digits_budget
     data = {"source": "digits"}
-    engine = partial(_engine, data=data, budget=budget)
-    with _cache(settings) as cache:
+    engine, brief = partial(_engine, data=data, budget=budget), _left_out(settings)
+    with _cache(settings) as environment:
         fused = partial(engine, "fused", genomes)
         ways = [
-            fused("fused, cold cache", environment={"EVONET_CACHE": cache}),
-            fused("fused, warm cache", environment={"EVONET_CACHE": cache}),
+            fused("fused, cold cache", environment=environment, absent=brief),
+            fused("fused, warm cache", environment=environment),
             engine("keras", genomes[: sizes.digits_keras], "serial Keras"),
             Way(
                 "Keras Tuner random",
@@ -118,13 +117,17 @@ def adult(settings: Settings) -> Table:
 
 
 @contextmanager
-def _cache(settings: Settings) -> Iterator[str]:
-    """A folder without compiled code; in the quick version that of all parts, filled by digits."""
+def _cache(settings: Settings) -> Iterator[dict[str, str]]:
+    """An environment without compiled code; in the quick version the one that there is."""
     if settings.quick:
-        yield os.environ["EVONET_CACHE"]
+        yield {}
         return
     with tempfile.TemporaryDirectory() as folder:
-        yield folder
+        yield {"EVONET_CACHE": folder}
+
+
+def _left_out(settings: Settings) -> str | None:
+    return "left out of the quick version" if settings.quick else None
 
 
 def _two_engines(
@@ -141,10 +144,8 @@ def _two_engines(
     if missing:
         return Table(title, notes=(missing,))
     genomes = random_genomes(count)
-    brief = "left out of the quick version" if settings.quick else None
-    engine = partial(_engine, data=data, budget=budget)
-    with _cache(settings) as cache:
-        environment = {"EVONET_CACHE": cache}
+    engine, brief = partial(_engine, data=data, budget=budget), _left_out(settings)
+    with _cache(settings) as environment:
         ways = [
             engine("fused", genomes, "fused, cold cache", environment=environment, absent=brief),
             engine("fused", genomes, "fused, warm cache", environment=environment),
