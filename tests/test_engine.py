@@ -27,6 +27,7 @@ from evonet.genome import Genome, Layer
 from evonet.metrics import choose_metric
 from evonet.training.engine import FusedEvaluator
 from evonet.training.keras_model import build_network
+from evonet.training.trained import NO_RACE
 from evonet.training.trainer import Trainer
 
 LOSS = "sparse_categorical_crossentropy"
@@ -121,7 +122,7 @@ class TestFailures:
     ) -> None:
         fit = Trainer.fit
 
-        def fail(self: Trainer, genome: Genome, seed: int, race: Any) -> Any:
+        def fail(self: Trainer, genome: Genome, seed: int, race: Any = NO_RACE) -> Any:
             if genome == GENOMES[1]:
                 raise error
             return fit(self, genome, seed, race)
