@@ -135,8 +135,7 @@ def result_lines(result: RunResult) -> list[tuple[str, str]]:
     table = [("winner", winner.validation_score, winner.test_score)]
     ensemble = winner.ensemble
     if ensemble:
-        of = f"ensemble of {len(ensemble.genomes)}"
-        table.append((of, ensemble.validation_score, ensemble.test_score))
+        table.append((str(ensemble), ensemble.validation_score, ensemble.test_score))
     table += [(b.name, b.validation_score, b.test_score) for b in result.baselines]
     lines = [
         (f"Winner    {winner.genome}", "bold"),
@@ -173,8 +172,6 @@ def result_lines(result: RunResult) -> list[tuple[str, str]]:
 def fits_text(winner: Winner) -> str:
     """How the winner's weights came to be."""
     best = f"best epoch {winner.best_epoch}"
-    if not winner.epochs:  # of an older evonet
-        return best
     fits = f"best of {winner.n_fits} fits" if winner.n_fits > 1 else "one fit"
     return f"{best}; {fits} of at most {winner.epochs} epochs"
 

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 
 from evonet.advice.checks import serious_findings
 from evonet.advice.finding import Finding
+from evonet.budgets import final_budgets, search_budget
 from evonet.champion.baselines import constant_score
 from evonet.champion.fitting import Fitter
 from evonet.champion.timing import Pace, Timetable
@@ -30,18 +31,8 @@ from evonet.training.evaluator import Evaluator, KerasEvaluator
 from evonet.training.keras_model import VERSION, choose_loss
 from evonet.training.plan import Plan, available_cores
 
-#: The final fit waits this many times longer for a lower loss than the search does. Untuned.
-_FINAL_PATIENCE = 3
-#: The final fit has so many times the epochs of the search. Untuned.
-_FINAL_EPOCHS = 5
-#: The search waits for a lower loss for its epochs divided by this. Untuned.
-_PATIENCE = 4
 #: Generations that take less than the limit on time divided by this begin with the longest.
 _BRIEF = 10
-#: Epochs for a candidate where there are many rows, and where there are few. Untuned.
-_EPOCHS = 20, 100
-#: Between these two, a candidate sees so many rows in all its epochs. Untuned.
-_ROWS_SEEN = 50_000
 
 
 @dataclass(frozen=True)
@@ -130,11 +121,9 @@ class Setup:
         return search_budget(self.config, len(self.dataset.train))
 
     @property
-    def final_budget(self) -> Budget:
-        """How long the winner, and the default network it is held against, may train."""
-        search = self.search_budget
-        epochs = self.config.final_epochs or _FINAL_EPOCHS * search.epochs
-        return Budget(epochs, _FINAL_PATIENCE * search.patience_epochs)
+    def final_budgets(self) -> list[Budget]:
+        """The budgets of the final fits of the winner, and of the default network."""
+        return final_budgets(self.config, self.search_budget)
 
     @property
     def stop_rules(self) -> StopRules:
@@ -145,17 +134,6 @@ class Setup:
         return StopRules(
             config.generations, config.max_trainings, config.max_minutes, config.patience, target
         )
-
-    @property
-    def final_budgets(self) -> list[Budget]:
-        """The budgets of the final fits: long ones, and those that the finalists had, in turn.
-
-        A longer training is another one: its learning rate falls more slowly. Which is better
-        differs from data to data; a number of epochs that the user asks for is that of all.
-        """
-        n, long = self.config.final_fits, self.final_budget
-        short = long if self.config.final_epochs is not None else self.search_budget
-        return [short if i % 2 else long for i in range(n)]
 
     @property
     def protocol(self) -> dict[str, object]:
@@ -325,24 +303,6 @@ class Setup:
         return Search(
             self.space, settings, method, config.seed, founders, reference=worthless, fits=fits
         )
-
-
-def search_budget(config: RunConfig, n_train: int) -> Budget:
-    """How long a candidate may train, where the config leaves it open.
-
-    An epoch of few rows is few steps, so that there are more of them.
-
-    Args:
-        config: the run's settings.
-        n_train: rows of the training part.
-
-    Example:
-        >>> [search_budget(RunConfig(), n).epochs for n in (100, 1_000, 40_000)]
-        [100, 50, 20]
-    """
-    fewest, most = _EPOCHS
-    epochs = config.epochs or min(most, max(fewest, round(_ROWS_SEEN / n_train)))
-    return Budget(epochs, config.patience_epochs or max(1, epochs // _PATIENCE))
 
 
 def _checked(config: RunConfig) -> CheckedData:

@@ -28,8 +28,8 @@ from evonet.sentences import (
     shortened,
     time_text,
 )
+from evonet.store.folders import run_folders
 from evonet.store.record import RunRecord
-from evonet.store.record import list_runs as run_folders
 
 _COLUMNS = ("run", "state", "data", "generation", "trainings", "metric", "validation", "test")
 _HEADER = (
@@ -218,7 +218,7 @@ def runs_table(results: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def list_runs(results: Path, rows: list[dict[str, Any]]) -> None:
+def print_runs(results: Path, rows: list[dict[str, Any]]) -> None:
     """Print the rows of ``runs_table``."""
     console = make_console()
     if not rows:

@@ -14,7 +14,7 @@ import evonet.setup
 from evonet.champion.crowning import Crowned
 from evonet.champion.winner import Winner
 from evonet.data.dataset import Dataset
-from evonet.evaluation import Evaluation, Request, Rung, as_asked
+from evonet.evaluation import Budget, Evaluation, Request, Rung, as_asked
 
 
 def fake_score(request: Request, fold: int = 0) -> float:
@@ -81,7 +81,8 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
     def crown(finalists, *_: object) -> Crowned:
         best = finalists[0]
         scores = best.search_score, best.repeats, 0.5, 0.5, {"accuracy": 0.5}
-        winner = Winner(best.genome, *scores, 7, 2, (1.0,), (1.0,), best.on_splits)
+        fits = best.on_splits, 1, 2, Budget(2, 2)
+        winner = Winner(best.genome, *scores, 7, 2, (1.0,), (1.0,), *fits)
         return Crowned(winner, ())
 
     for engine in ("KerasEvaluator", "FusedEvaluator"):

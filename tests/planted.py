@@ -152,5 +152,7 @@ def crown(record: RunRecord, p: Planted, test_score: float | None, **changes: An
         "on_splits": False,
         "n_fits": 1,
         "epochs": 3,
+        "budget": {"epochs": 3, "patience_epochs": 3},
+        "ensemble": None,
     }
     record.add_winner({"winner": {**values, **changes}, "tried": [], "whole": True})

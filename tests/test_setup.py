@@ -36,7 +36,7 @@ def test_what_is_left_out_of_the_budgets_follows_from_the_rest(
     settings: dict[str, int], search: Budget, final: Budget
 ) -> None:
     made = setup(**settings)
-    assert (made.search_budget, made.final_budget) == (search, final)
+    assert (made.search_budget, made.final_budgets[0]) == (search, final)
 
 
 def test_final_fits_are_long_and_short_in_turn_unless_their_epochs_are_given() -> None:

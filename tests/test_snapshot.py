@@ -12,7 +12,8 @@ import pytest
 from planted import Planted, add, genome, plant
 
 from evonet.errors import RecordError
-from evonet.store.record import FILE, RunRecord
+from evonet.store.folders import FILE
+from evonet.store.record import RunRecord
 from evonet.store.snapshot import Snapshot
 
 

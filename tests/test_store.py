@@ -23,19 +23,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import examples, genomes, raises_at_most
 
-import evonet.store.record
+import evonet.store.folders
 from evonet.errors import RecordError
 from evonet.evaluation import Budget, Evaluation, Request, protocol_key, score_key
 from evonet.genome import Genome, Layer
 from evonet.store.cache import ScoreCache
 from evonet.store.database import Database
+from evonet.store.folders import FILE, run_folders
 from evonet.store.record import (
-    FILE,
     RunRecord,
     StoredCandidate,
     StoredEvaluation,
     StoredGeneration,
-    list_runs,
 )
 
 SCHEMA = "CREATE TABLE things (name TEXT UNIQUE)"
@@ -489,13 +488,13 @@ class TestFolders:
             def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
                 return datetime(2026, 1, 2, 3, 4, 5, tzinfo=tz)
 
-        monkeypatch.setattr(evonet.store.record, "datetime", Stopped)
+        monkeypatch.setattr(evonet.store.folders, "datetime", Stopped)
         records = [RunRecord.new(tmp_path / "results", None, "digits", {}) for _ in range(3)]
         for record in records:
             record.close()
         stem = "digits-20260102-030405"
         assert [r.folder.name for r in records] == [stem, f"{stem}-2", f"{stem}-3"]
-        assert list_runs(tmp_path / "results") == [record.folder for record in records]
+        assert run_folders(tmp_path / "results") == [record.folder for record in records]
 
     def test_a_name_that_is_taken_is_refused_and_the_old_run_stays(self, record: RunRecord) -> None:
         fill(record)
@@ -513,7 +512,7 @@ class TestFolders:
         fill(record)
         (tmp_path / "again").mkdir()
         (tmp_path / "again" / f"{FILE}.new").write_bytes((record.folder / FILE).read_bytes())
-        assert list_runs(tmp_path) == [record.folder]
+        assert run_folders(tmp_path) == [record.folder]
         again = RunRecord.new(tmp_path, "again", "digits", {"fresh": True})
         again.close()
         assert read_all(again.folder) == [None, None, [], None, 0, [], [], []]
@@ -538,8 +537,8 @@ class TestFolders:
         results = record.folder.parent
         (results / "figures").mkdir()
         (results / "notes.txt").touch()
-        assert list_runs(results) == [record.folder]
-        assert list_runs(results / "none") == []
+        assert run_folders(results) == [record.folder]
+        assert run_folders(results / "none") == []
 
 
 class TestScoreCache:

@@ -17,7 +17,8 @@ from planted import Planted, add, genome, plant
 from evonet.errors import ConfigError, RecordError
 from evonet.page import server
 from evonet.page.server import LivePage, check_watchable, open_port
-from evonet.store.record import FILE, RunRecord
+from evonet.store.folders import FILE
+from evonet.store.record import RunRecord
 
 pytest.importorskip("uvicorn", reason="the extra `watch` is not installed")
 

@@ -84,6 +84,9 @@ class Ensemble:
     test_scores: Mapping[str, float | None]
     parameters: int
 
+    def __str__(self) -> str:
+        return f"ensemble of {len(self.genomes)}"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {**asdict(self), "genomes": [genome.to_dict() for genome in self.genomes]}
@@ -130,10 +133,10 @@ class Winner:
     best_epoch: int
     train_loss: tuple[float, ...]
     validation_loss: tuple[float, ...]
-    on_splits: bool = False
-    n_fits: int = 1
-    epochs: int = 0
-    budget: Budget | None = None
+    on_splits: bool
+    n_fits: int
+    epochs: int
+    budget: Budget
     ensemble: Ensemble | None = None
 
     @property
@@ -158,9 +161,8 @@ class Winner:
         """The winner of a record as ``to_dict`` writes it."""
         curves = {n: tuple(record[n]) for n in ("repeats", "train_loss", "validation_loss")}
         genome = Genome.from_dict(record["genome"], "Winner of the run")
-        several = record.get("ensemble")
+        several = record["ensemble"]
         ensemble = Ensemble.from_dict(several) if several else None
-        limits = record.get("budget")
-        budget = Budget(**limits) if limits else None
+        budget = Budget(**record["budget"])
         made = {"genome": genome, "budget": budget, "ensemble": ensemble}
         return cls(**{**record, **curves, **made})

@@ -1,4 +1,4 @@
-"""Commands that write a run's candidates for other tools: to_tensorboard_command, to_optuna."""
+"""Commands that write a run's candidates for other tools: to-tensorboard, to-optuna."""
 
 from __future__ import annotations
 

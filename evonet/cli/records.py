@@ -1,4 +1,4 @@
-"""Commands that read records: show_command, list, compare, save-population, plot,
+"""Commands that read records: show, list, compare, save-population, plot,
 report, watch."""
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ def show_command(*, run: Run, results: Results = RESULTS, as_json: Json = False)
 
 def list_command(*, results: Results = RESULTS, as_json: Json = False) -> None:
     """List the runs of a results folder, the newest last."""
-    from evonet.terminal import list_runs, runs_table
+    from evonet.terminal import print_runs, runs_table
 
     rows = runs_table(results)
     if as_json:
         typer.echo(json.dumps(rows))
     else:
-        list_runs(results, rows)
+        print_runs(results, rows)
 
 
 def compare_command(

@@ -1,4 +1,4 @@
-"""Commands that start or go on with a run: evolve_command, resume, train, plan."""
+"""Commands that start or go on with a run: evolve, resume, train, plan."""
 
 from __future__ import annotations
 

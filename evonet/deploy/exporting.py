@@ -17,7 +17,6 @@ from evonet.deploy.formats import FORMATS, Format, input_names
 from evonet.deploy.script import Training
 from evonet.deploy.signature import Signature, example_rows, signature_of
 from evonet.errors import ConfigError, ExportError
-from evonet.evaluation import Budget
 from evonet.extras import require
 from evonet.store.record import RunRecord
 from evonet.training.backend import held_back_stderr, load_keras
@@ -121,6 +120,6 @@ def _training(folder: Path) -> Training:
     return Training(
         config["data"],
         protocol["loss"],
-        winner.budget or Budget(winner.epochs, winner.epochs),
+        winner.budget,
         protocol["prepared"]["class_weight"] == "balanced",
     )

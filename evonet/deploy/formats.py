@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import runpy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from evonet.data.preparation import ImagePreparation
 from evonet.deploy.script import Training, training_script
 from evonet.deploy.serving import feed, places, serving_model
 from evonet.deploy.signature import IMAGE, plain_names, signature_of
+from evonet.training.backend import load_keras
 
 #: The signature of a model whose file has no room for it.
 SIGNATURE_FILE = "signature.json"
@@ -63,8 +63,6 @@ def _write_keras(predictor: Predictor, _: Training, path: Path) -> None:
 
 
 def _predict_keras(predictor: Predictor, path: Path, rows: Features) -> np.ndarray:
-    from evonet.training.backend import load_keras
-
     model = load_keras().models.load_model(path, safe_mode=True)
     return _values(model(_tensors(feed(predictor, rows, _keras_names(predictor)))))
 
@@ -187,10 +185,7 @@ def _tensors(fed: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 def _tensorflow() -> Any:
-    from evonet.training.backend import load_keras
-
     load_keras()  # keeps TensorFlow's log off the terminal
     import tensorflow as tf
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return tf

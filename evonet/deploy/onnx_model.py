@@ -19,7 +19,7 @@ from evonet.data.preparation import (
     ImagePreparation,
     NumericColumn,
 )
-from evonet.deploy.signature import IMAGE, word_of
+from evonet.deploy.signature import IMAGE, output_classes, pixel_kind, word_of
 from evonet.training.keras_model import NORMALISATION_EPSILON
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ def _inputs(graph: _Graph, predictor: Predictor, names: Mapping[str, str]) -> tu
 
     preparation = predictor.preparation
     if isinstance(preparation, ImagePreparation):
-        kind = TensorProto.UINT8 if preparation.scale <= 255 else TensorProto.INT32
-        kind = kind if preparation.whole else TensorProto.FLOAT
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(pixel_kind(preparation)))
         image = helper.make_tensor_value_info(IMAGE, kind, ["n", *preparation.shape])
         flat = graph.add("Flatten", graph.add("Cast", IMAGE, to=TensorProto.FLOAT))
         return [image], graph.add("Div", flat, graph.constant(preparation.scale, np.float32))
@@ -217,12 +216,9 @@ def _outputs(graph: _Graph, predictor: Predictor, mean: str) -> Sequence[Any]:
         graph.named(flat, "prediction")
         return [helper.make_tensor_value_info("prediction", TensorProto.DOUBLE, ["n"])]
     place = graph.add("ArgMax", mean, axis=1, keepdims=0)
-    whole = all(type(label) is int for label in target.classes)
-    labels: dict[str, Any] = (
-        {"values_int64s": list(target.classes)}
-        if whole
-        else {"values_strings": [str(label).encode() for label in target.classes]}
-    )
+    classes = output_classes(target)
+    whole = isinstance(classes[0], int)
+    labels: dict[str, Any] = {"values_int64s" if whole else "values_strings": classes}
     keys = list(range(len(target.classes)))
     label = graph.add("LabelEncoder", place, domain="ai.onnx.ml", keys_int64s=keys, **labels)
     graph.named(label, "prediction")

@@ -18,7 +18,7 @@ from evonet.data.preparation import (
     TablePreparation,
     words_of,
 )
-from evonet.deploy.signature import IMAGE, word_of
+from evonet.deploy.signature import IMAGE, output_classes, pixel_kind, word_of
 from evonet.training.backend import load_keras
 from evonet.training.keras_model import build_network
 
@@ -91,8 +91,7 @@ def places(predictor: Predictor, rows: Features, names: Mapping[str, str]) -> di
 
 def _image(preparation: ImagePreparation, as_places: bool) -> tuple[dict[str, Any], Any]:
     keras = load_keras()
-    kind = "uint8" if preparation.scale <= 255 else "int32"
-    kind = kind if preparation.whole and not as_places else "float32"
+    kind = "float32" if as_places else pixel_kind(preparation)
     image = keras.Input(preparation.shape, dtype=kind, name=IMAGE)
     flat = keras.layers.Flatten(name="pixels")(keras.ops.cast(image, "float32"))
     return {IMAGE: image}, flat / np.float32(preparation.scale)
@@ -165,8 +164,8 @@ def _outputs(predictor: Predictor, total: Any, as_places: bool) -> dict[str, Any
     if as_places:
         return {"probabilities": total}
     likeliest = keras.ops.argmax(total, axis=1)
-    whole = all(type(label) is int for label in target.classes)
+    classes = output_classes(target)
+    whole = isinstance(classes[0], int)
     lookup = keras.layers.IntegerLookup if whole else keras.layers.StringLookup
-    classes = list(target.classes) if whole else [str(label) for label in target.classes]
     named = lookup(vocabulary=classes, mask_token=None, num_oov_indices=0, invert=True)(likeliest)
     return {"prediction": named, "probabilities": total}

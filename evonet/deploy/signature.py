@@ -18,6 +18,7 @@ from evonet.data.preparation import (
     NumericColumn,
     Preparation,
 )
+from evonet.data.target import Target
 
 #: The name of the input where rows are images.
 IMAGE = "image"
@@ -76,6 +77,21 @@ def _place(categories: Sequence[str | None]) -> str:
     return f"the word's place in {listed}, from 0; {len(listed)} for any other"
 
 
+def pixel_kind(preparation: ImagePreparation) -> str:
+    """The numbers that an image has, by NumPy's name."""
+    if not preparation.whole:
+        return "float32"
+    return "uint8" if preparation.scale <= 255 else "int32"
+
+
+def output_classes(target: Target) -> list[int] | list[str]:
+    """The classes as exported models name them: whole numbers where all are, else words."""
+    whole = [label for label in target.classes if type(label) is int]
+    if len(whole) == len(target.classes):
+        return whole
+    return [str(label) for label in target.classes]
+
+
 def plain_names(names: Sequence[str]) -> dict[str, str]:
     """Names that are identifiers, for formats that take no others; each there once.
 
@@ -115,8 +131,7 @@ def example_rows(preparation: Preparation, rng: np.random.Generator, n: int = 64
     """
     if isinstance(preparation, ImagePreparation):
         pixels = rng.uniform(0, preparation.scale, (n, *preparation.shape))
-        kind = np.uint8 if preparation.scale <= 255 else np.int32
-        return pixels.astype(kind) if preparation.whole else pixels.astype(np.float32)
+        return pixels.astype(pixel_kind(preparation))
     words = [c for c in preparation.columns if isinstance(c, CategoricalColumn)]
     n = max([n, *(len(column.categories) + 2 for column in words)])
     return pd.DataFrame({c.name: _example(c, rng, n) for c in preparation.columns})

@@ -29,8 +29,7 @@ def go_on(view: View) -> Iterator[Step]:
         yield Step(
             "The run is not finished",
             "It was stopped or killed, or still goes on. All that is trained is kept; go on with "
-            "it, "
-            "and it ends as if nothing had happened.",
+            "it, and it ends as if nothing had happened.",
             f"evonet resume {brief(view.record.folder)}",
         )
 
@@ -58,9 +57,8 @@ def hold_against_linear(view: View) -> Iterator[Step]:
             yield Step(
                 "The winner is within chance of the linear model",
                 f"It leads by {score_text(lead)} on the test part, and chance alone moves a score "
-                "by "
-                f"{score_text(chance)}. Unless more rows tell them apart, use the linear model: it "
-                "is smaller, faster and easier to explain.",
+                f"by {score_text(chance)}. Unless more rows tell them apart, use the linear model: "
+                "it is smaller, faster and easier to explain.",
             )
 
 
@@ -74,9 +72,8 @@ def use_default(view: View) -> Iterator[Step]:
         if known and not view.metric.better(winner.test_score, b.test_score or 0.0):
             yield Step(
                 "The search found nothing better than the default network",
-                "A network that nobody searched for is as good on the test part. Search "
-                "longer, "
-                "or spend the time on the data: more rows, or columns that say more.",
+                "A network that nobody searched for is as good on the test part. Search longer, or "
+                "spend the time on the data: more rows, or columns that say more.",
                 resume_text(view),
             )
 
@@ -107,8 +104,7 @@ def prefer_smaller(view: View) -> Iterator[Step]:
             "Other networks are as good as the winner",
             f"It leads the next finalist by {score_text(noise.lead)}, and chance explains up to "
             f"{score_text(noise.by_chance)}. You may choose among them by other means: a search "
-            "that "
-            "also minimises size offers small networks that are about as good.",
+            "that also minimises size offers small networks that are about as good.",
             "evonet evolve ... --objective score,parameters",
         )
 

@@ -49,8 +49,7 @@ def search_longer(view: View) -> Iterator[Step]:
         yield Step(
             "The best score was still rising when the search ended",
             f"In the last {quarter} generations it gained {score_text(gain)}. There is probably "
-            "more "
-            "to find: search on, from where it stopped.",
+            "more to find: search on, from where it stopped.",
             resume_text(view),
         )
         return
@@ -203,8 +202,7 @@ def try_more(view: View) -> Iterator[Step]:
         yield Step(
             "The search was short",
             f"{n} networks say little about a space of this size. A search of a few hundred is "
-            "more "
-            "likely to find a good one.",
+            "more likely to find a good one.",
             resume_text(view),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from evonet.champion.winner import Ensemble
 from evonet.page.advice import advice
 from evonet.page.blocks import (
     Block,
@@ -42,7 +41,7 @@ def result_section(view: View) -> Section | None:
         )
         if ensemble is not None:
             scores = ensemble.test_score, None, "orange", ensemble.validation_score
-            rows.append(Score(_words_of(ensemble), *scores))
+            rows.append(Score(str(ensemble), *scores))
     elif view.ranked:
         rows.append(Score("best so far", view.ranked[0].score, None, "orange"))
     for b in result.baselines:
@@ -68,7 +67,7 @@ def result_section(view: View) -> Section | None:
             *(
                 [
                     (
-                        _words_of(ensemble),
+                        str(ensemble),
                         "; ".join(map(brief, dict.fromkeys(ensemble.genomes))),
                         score_text(ensemble.validation_score),
                         score_text(ensemble.test_score),
@@ -133,10 +132,6 @@ def result_section(view: View) -> Section | None:
             )
         )
     return Section("Result", "What came out, next to what it has to beat.", tuple(blocks))
-
-
-def _words_of(ensemble: Ensemble) -> str:
-    return f"ensemble of {len(ensemble.genomes)}"
 
 
 def _tiles(view: View) -> Tiles:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from evonet.errors import ConfigError, EvonetError
 from evonet.page.html import render
 from evonet.page.view import View
-from evonet.store.record import FILE
+from evonet.store.folders import FILE
 from evonet.store.snapshot import Snapshot
 
 if TYPE_CHECKING:

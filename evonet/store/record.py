@@ -20,7 +20,6 @@ import json
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,8 +27,8 @@ from evonet.errors import RecordError
 from evonet.evaluation import Evaluation
 from evonet.genome import Genome
 from evonet.store.database import Database
+from evonet.store.folders import FILE, new_folder
 
-FILE = "run.sqlite"
 VERSION = 6
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -149,7 +148,7 @@ class RunRecord:
         Raises:
             RecordError: a run of that name exists, or the folder cannot be made.
         """
-        folder = _new_folder(results, name, data_name)
+        folder = new_folder(results, name, data_name)
         unfinished = folder / f"{FILE}.new"
         unfinished.unlink(missing_ok=True)
         with closing(Database(unfinished, *cls.FORMAT, create=True)) as database:
@@ -322,36 +321,3 @@ def _stored_candidate(
     return StoredCandidate(
         generation, slot, genome_key, score_key, operator, tuple(json.loads(parents))
     )
-
-
-def _new_folder(results: Path, name: str | None, data_name: str) -> Path:
-    """A folder that holds no run yet, made where it is missing."""
-    stem = name or f"{data_name}-{datetime.now():%Y%m%d-%H%M%S}"
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        for attempt in range(1, 1000):
-            folder = results / (stem if attempt == 1 else f"{stem}-{attempt}")
-            try:
-                folder.mkdir()
-                return folder
-            except FileExistsError:
-                if name is None:
-                    continue
-                if (folder / FILE).exists() or not folder.is_dir():
-                    raise RecordError(
-                        f"{folder} exists already. Pass another --name, or go on with it: "
-                        f"evonet resume {folder}"
-                    ) from None
-                return folder
-    except OSError as error:
-        raise RecordError(
-            f"Cannot make a run in {results}: {error.strerror}. Pass --results FOLDER."
-        ) from None
-    raise RecordError(f"Cannot find a free name for a run {stem} in {results}.")
-
-
-def list_runs(results: Path) -> list[Path]:
-    """The run folders in a results folder, by name."""
-    if not results.is_dir():
-        return []
-    return sorted(path.parent for path in results.glob(f"*/{FILE}"))

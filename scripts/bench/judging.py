@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from bench.data import read_data
+from evonet.budgets import search_budget
 from evonet.config import RunConfig
 from evonet.data.dataset import Dataset
 from evonet.evaluation import Budget
 from evonet.metrics import metrics_of, score
-from evonet.setup import search_budget
 
 #: What comes after a search (loading the best model, predicting), in times of what came before it
 #: (Python, imports, data), which says how fast the machine is at the moment. Untuned.
