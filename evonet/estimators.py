@@ -24,6 +24,7 @@ from evonet.champion.prediction import load_predictor
 from evonet.config import make_config
 from evonet.data.checking import MIN_ROWS
 from evonet.errors import EvonetError
+from evonet.progress import read_result
 from evonet.report.tables import candidates_table
 from evonet.run import evolve
 from evonet.store.record import RunRecord
@@ -32,21 +33,7 @@ _FILE = "data.parquet"
 
 
 class _EvoNet(BaseEstimator):
-    """What classifier and regressor share.
-
-    Args:
-        generations: after the first one.
-        max_minutes: of the whole run; None for no limit.
-        max_trainings: networks to train; None for no limit.
-        metric: as ``--metric``; "auto" is the task's default.
-        ensemble: predict with the ensemble, where there is one, rather than with the winner.
-        test_fraction: share of the rows that scores the winner and takes part in no choice.
-        n_jobs: processes that train; None for as many as there are cores.
-        random_state: a whole number for equal runs, a ``RandomState``, or None for another run
-            each time.
-        results: folder to keep runs in, to resume and to look at; None for none.
-        settings: any other settings, by the names of ``RunConfig``.
-    """
+    """What classifier and regressor share."""
 
     def __init__(
         self,
@@ -62,6 +49,21 @@ class _EvoNet(BaseEstimator):
         results: str | Path | None = None,
         settings: dict[str, Any] | None = None,
     ) -> None:
+        """Keep the settings of a run, unchecked, as scikit-learn wants it.
+
+        Args:
+            generations: after the first one.
+            max_minutes: of the whole run; None for no limit.
+            max_trainings: networks to train; None for no limit.
+            metric: as ``--metric``; "auto" is the task's default.
+            ensemble: predict with the ensemble, where there is one, rather than with the winner.
+            test_fraction: share of the rows that scores the winner and takes part in no choice.
+            n_jobs: processes that train; None for as many as there are cores.
+            random_state: a whole number for equal runs, a ``RandomState``, or None for another
+                run each time.
+            results: folder to keep runs in, to resume and to look at; None for none.
+            settings: any other settings, by the names of ``RunConfig``.
+        """
         self.generations = generations
         self.max_minutes = max_minutes
         self.max_trainings = max_trainings
@@ -111,24 +113,21 @@ class _EvoNet(BaseEstimator):
                         }
                     )
                 ).folder
-                with RunRecord(run) as record:
-                    self.history_ = candidates_table(record)
                 self._keep(run)
             except EvonetError as error:  # what scikit-learn raises for what cannot be fitted
                 raise ValueError(str(error)) from None
 
     def _keep(self, run: Path) -> None:
-        from evonet.progress import read_result
-
+        """Take from a finished run what the estimator's attributes and its predictions need."""
         with RunRecord(run) as record:
             winner = read_result(record).winner
+            self.history_ = candidates_table(record)
         if winner is None:
             raise ValueError("The run was stopped before it had a winner.")
-        several = self.ensemble and winner.ensemble is not None
-        self.predictor_ = load_predictor(run, several)
+        ensemble = winner.ensemble if self.ensemble else None
+        self.predictor_ = load_predictor(run, ensemble is not None)
         self.best_genome_ = winner.genome
-        best = winner.ensemble if several and winner.ensemble else winner
-        self.test_score_ = best.test_score
+        self.test_score_ = (ensemble or winner).test_score
         self.run_ = run if self.results else None
 
     def _predictions(self, X: Any) -> np.ndarray:

@@ -18,15 +18,23 @@ from strategies import examples
 import evonet.deploy.exporting
 import evonet.extras
 from evonet.champion.prediction import load_predictor
+from evonet.champion.predictor import Network, Predictor
 from evonet.config import make_config
+from evonet.data.files import Features
 from evonet.data.preparation import CategoricalColumn, fit_preparation
+from evonet.data.sources import EMBEDDED, read_source
+from evonet.data.target import Target
 from evonet.deploy.exporting import export
 from evonet.deploy.formats import FORMATS
+from evonet.deploy.script import training_script
+from evonet.deploy.script_network import Training
 from evonet.deploy.signature import UNSEEN, example_rows, plain_names
 from evonet.errors import ConfigError, ExportError
+from evonet.evaluation import Budget
 from evonet.genome import Genome, Layer
-from evonet.genome.genes import ACTIVATIONS
+from evonet.genome.genes import ACTIVATIONS, OPTIMIZERS, SCHEDULES
 from evonet.run import train
+from evonet.training.keras_model import make_loss, make_optimizer
 
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
@@ -136,18 +144,125 @@ def test_a_saved_model_answers_through_its_serving_signature(
     assert said["prediction"].numpy()[0].decode() in ("high", "it's", "low")
 
 
-def test_the_script_trains_without_evonet(runs: dict[str, Path], tmp_path: Path) -> None:
-    path = export(runs["words"], "python", tmp_path / "m.py").path
-    assert "evonet" not in path.read_text("utf-8").replace("that evonet found", "")
-    ran = subprocess.run(
-        [sys.executable, str(path), str(runs["words"].parent / "t.csv")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+def ran_script(path: Path, *arguments: str) -> None:
+    """Run an exported script from its own folder, and see that it trains."""
+    command = [sys.executable, str(path), *arguments]
+    ran = subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-800:]
     assert "val_loss" in ran.stdout
-    assert (tmp_path / "trained.keras").is_file()
+    assert (path.parent / "trained.keras").is_file()
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv.gz", "parquet"])
+def test_the_script_trains_without_evonet(
+    runs: dict[str, Path], tmp_path: Path, ending: str
+) -> None:
+    path = export(runs["words"], "python", tmp_path / "m.py").path
+    assert "evonet" not in path.read_text("utf-8").replace("that evonet found", "")
+    frame = pd.read_csv(runs["words"].parent / "t.csv")
+    frame.loc[3, "kind"] = None
+    file = tmp_path / f"rows.{ending}"
+    if ending == "parquet":
+        frame.to_parquet(file)
+    else:
+        frame.to_csv(file, index=False, sep="," if ending == "csv" else "\t")
+    ran_script(path, str(file))
+
+
+@pytest.mark.parametrize("kind", ["quantity", "images"])
+def test_the_script_of_embedded_data_needs_no_file(
+    runs: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
+    ran_script(export(runs[kind], "python", tmp_path / "m.py").path)
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_the_script_reads_embedded_data_as_evonet_does(name: str) -> None:
+    raw = read_source(name, None)
+    genome = Genome((), "he_normal", "sgd", 0.1, 8)
+    target = Target("y", "multiclass", ("a", "b", "c"))
+    training = Training(name, "sparse_categorical_crossentropy", Budget(1, 1), False)
+    features, labels = script_of(raw.features, target, genome, training)["read"]()
+    np.testing.assert_array_equal(features, raw.features)
+    np.testing.assert_array_equal(labels, raw.labels)
+    if isinstance(raw.features, pd.DataFrame):
+        assert list(features) == list(raw.features)
+
+
+def script_of(
+    features: Features, target: Target, genome: Genome, training: Training
+) -> dict[str, Any]:
+    """The functions of the script of a network that never trained."""
+    preparation, _ = fit_preparation(features, 32)
+    predictor = Predictor(preparation, target, (Network(genome, ()),))
+    script: dict[str, Any] = {"__name__": "checked"}
+    exec(training_script(predictor, training), script)
+    return script
+
+
+class Stub:
+    """In the place of a model: it keeps what it is compiled and fitted with."""
+
+    def compile(self, optimizer: Any, loss: Any) -> None:
+        self.optimizer, self.loss = optimizer, loss
+
+    def fit(self, *data: Any, **how: Any) -> None:
+        self.data, self.how = data, how
+
+
+GENES = st.fixed_dictionaries(
+    {
+        "optimizer": st.sampled_from(OPTIMIZERS),
+        "schedule": st.sampled_from(SCHEDULES),
+        "warmup": st.sampled_from([0.0, 0.001, 0.3]),
+        "weight_decay": st.sampled_from([0.0, 0.01]),
+        "clip_norm": st.sampled_from([0.0, 2.0]),
+        "label_smoothing": st.sampled_from([0.0, 0.1]),
+    }
+)
+
+
+@given(genes=GENES, loss=st.sampled_from(["mae", "binary", "several"]), balanced=st.booleans())
+@examples(60)
+def test_the_script_trains_as_evonet_does(genes: dict[str, Any], loss: str, balanced: bool) -> None:
+    momentum = 0.8 if genes["optimizer"] in ("momentum", "nesterov") else None
+    genes = {**genes, "label_smoothing": 0.0 if loss == "mae" else genes["label_smoothing"]}
+    if genes["optimizer"] == "adam":
+        genes["weight_decay"] = 0.0
+    genome = Genome((), "he_normal", learning_rate=0.02, batch_size=8, momentum=momentum, **genes)
+    target, named = {
+        "mae": (Target("y", "regression"), "mae"),
+        "binary": (Target("y", "binary", (0, 1)), "binary_crossentropy"),
+        "several": (Target("y", "multiclass", (0, 1, 2)), "sparse_categorical_crossentropy"),
+    }[loss]
+    balanced = balanced and loss != "mae"
+    training = Training("t.csv", named, Budget(5, 2), balanced)
+    script = script_of(pd.DataFrame({"x": [0.0, 1.0, 2.0]}), target, genome, training)
+    model, y = Stub(), np.array([0, 1] * 9 + [0, 0, 0, 1])
+    script["train"](model, np.zeros((22, 1)), y, np.zeros((4, 1)), np.array([0, 1, 1, 0]))
+    n_steps = 5 * 3
+    (found, rates), (expected, planned) = map(
+        settings, (model.optimizer, make_optimizer(genome, n_steps))
+    )
+    assert found == expected
+    assert rates == pytest.approx(planned, rel=1e-6)
+    assert model.loss.get_config() == make_loss(named, genome.label_smoothing).get_config()
+    assert (model.how["batch_size"], model.how["epochs"]) == (8, 5)
+    assert model.how["callbacks"][0].patience == 2
+    assert ("sample_weight" in model.how) == balanced == (len(model.how["validation_data"]) == 3)
+    if balanced:  # rows of a class weigh n / (n_classes * n of the class)
+        n = target.n_outputs if loss == "several" else 2
+        assert model.how["sample_weight"][[0, 1]] == pytest.approx([22 / n / 12, 22 / n / 10])
+    one_hot = loss == "several" and genome.label_smoothing > 0
+    assert model.data[1].shape == ((22, 3) if one_hot else (22,))
+
+
+def settings(optimizer: Any) -> tuple[dict[str, Any], list[float]]:
+    """An optimizer's kind and settings, and its learning rate at every step."""
+    config = optimizer.get_config()
+    rates = config.pop("learning_rate")
+    rates = rates["config"]["rates"] if isinstance(rates, dict) else [rates]
+    return {**config, "name": type(optimizer).__name__}, rates  # names are counted up
 
 
 def test_a_model_that_predicts_something_else_is_refused(

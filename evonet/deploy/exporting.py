@@ -14,7 +14,7 @@ from evonet.champion.prediction import load_predictor
 from evonet.champion.predictor import Predictor
 from evonet.champion.winner import Winner
 from evonet.deploy.formats import FORMATS, Format, input_names
-from evonet.deploy.script import Training
+from evonet.deploy.script_network import Training
 from evonet.deploy.signature import Signature, example_rows, signature_of
 from evonet.errors import ConfigError, ExportError
 from evonet.extras import require

@@ -15,7 +15,8 @@ import numpy as np
 from evonet.champion.predictor import Predictor
 from evonet.data.files import Features
 from evonet.data.preparation import ImagePreparation
-from evonet.deploy.script import Training, training_script
+from evonet.deploy.script import training_script
+from evonet.deploy.script_network import Training
 from evonet.deploy.serving import feed, places, serving_model
 from evonet.deploy.signature import IMAGE, plain_names, signature_of
 from evonet.training.backend import load_keras
