@@ -1,7 +1,7 @@
 """How many rows a second `evonet predict` does, and in how much memory: it must not grow with rows.
 
     python scripts/bench_predict.py                      1,000,000 rows, minutes
-    python scripts/bench_predict.py --quick              100,000 rows
+    python scripts/bench_predict.py --quick              300,000 rows
     python scripts/bench_predict.py --json FILE
 
 A network is fitted on rows with numbers, words and missing values; then files of more and more rows
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -22,14 +21,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from bench.machine import versions
+from bench.machine import peak_memory, versions
 from bench.table import Cell, Table
 
 from evonet.config import make_config
 from evonet.genome import Genome, Layer
 from evonet.run import train
 
-_ROWS = (10, 10_000, 100_000, 1_000_000)
+_ROWS = (10, 100_000, 300_000, 1_000_000)
 _NETWORK = Genome((Layer(64, "relu"), Layer(64, "relu")), "matched_normal", "adam", 0.003, 64)
 _KINDS = ("csv", "parquet")
 
@@ -37,7 +36,7 @@ _KINDS = ("csv", "parquet")
 def main() -> None:
     """Measure and print."""
     arguments = _parser().parse_args()
-    counts = [n for n in _ROWS if n <= 100_000 or not arguments.quick]
+    counts = [n for n in _ROWS if n <= 300_000 or not arguments.quick]
     with tempfile.TemporaryDirectory() as folder:
         run = _fitted(Path(folder))
         rows = [_measured(run, n, kind) for kind in _KINDS for n in counts]
@@ -76,14 +75,15 @@ def _measured(run: Path, n: int, kind: str) -> tuple[str, int, float, float]:
     command = [sys.executable, "-m", "evonet", "predict", str(run), str(file)]
     started = time.perf_counter()
     with (run.parent / "out.csv").open("wb") as out:
-        process = subprocess.Popen(command, stdout=out)
-        _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
+        process = subprocess.Popen(command, stdout=out, start_new_session=True)
+        with peak_memory(process.pid) as peak:
+            status = process.wait()
+            seconds = time.perf_counter() - started
     n_lines = sum(1 for _ in (run.parent / "out.csv").open("rb"))
     if status or n_lines != n + 1:
         raise RuntimeError(f"{command} ended with {status} and {n_lines} lines")
     file.unlink()
-    return kind, n, seconds, usage.ru_maxrss / 1024
+    return kind, n, seconds, peak[0]
 
 
 def _rated(rows: list[tuple[str, int, float, float]]) -> tuple[tuple[Cell, ...], ...]:

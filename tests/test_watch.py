@@ -2,97 +2,67 @@
 
 from __future__ import annotations
 
-import http.client
-import re
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from planted import Planted, add, genome, plant
+from served import Served
 
 from evonet.errors import ConfigError, RecordError
+from evonet.local_server import open_port
 from evonet.page import server
-from evonet.page.server import LivePage, check_watchable, open_port
+from evonet.page.server import LivePage, check_watchable
 from evonet.store.folders import FILE
 from evonet.store.record import RunRecord
 
 pytest.importorskip("uvicorn", reason="the extra `watch` is not installed")
-
-Answer = tuple[int, dict[str, str], str]
 
 
 def a_run(folder: Path) -> Path:
     return plant(folder, [[Planted(genome(i), i / 10) for i in range(4)]])
 
 
-class Watched:
-    """`evonet watch` in a process of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        command = [sys.executable, "-m", "evonet", "watch", str(folder), "--port", "0"]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        self.line = self.process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/", self.line)
-        assert found, self.line
-        self.port = int(found[1])
-
-    def get(self, path: str = "/", host: str | None = None, method: str = "GET") -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        headers = {"Host": host} if host is not None else {}
-        connection.request(method, path, headers=headers)
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        connection.close()
-        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, text
-
-
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    started = Watched(a_run(tmp_path_factory.mktemp("watch") / "run"))
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    started = Served("watch", a_run(tmp_path_factory.mktemp("watch") / "run"))
     yield started
-    started.process.kill()
-    started.process.communicate()
+    started.end()
 
 
-def test_page_is_served_and_follows_the_run(watched: Watched) -> None:
-    status, headers, text = watched.get()
+def test_page_is_served_and_follows_the_run(watched: Served) -> None:
+    status, headers, text = watched.ask()
     assert status == 200
     assert headers["content-type"].startswith("text/html")
     assert f'data-live="{headers["x-version"]}"' in text
     assert "connect-src 'self'" in text.replace("&#39;", "'")
-    assert f'"version":"{headers["x-version"]}"' in watched.get("/state")[2]
+    assert f'"version":"{headers["x-version"]}"' in watched.ask("/state")[2]
     with RunRecord(watched.folder) as record:
         add(record, "later", Planted(genome(9), 0.987))
-    assert headers["x-version"] not in watched.get("/state")[2]
+    assert headers["x-version"] not in watched.ask("/state")[2]
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.1", "", "[::1]"]
 )
 @pytest.mark.parametrize("path", ["/", "/state"])
-def test_any_other_host_is_refused(watched: Watched, host: str, path: str) -> None:
-    status, _, text = watched.get(path, host)
+def test_any_other_host_is_refused(watched: Served, host: str, path: str) -> None:
+    status, _, text = watched.ask(path, host)
     assert status == 400
     assert "flowers" not in text
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "localhost:80"])
-def test_this_machine_is_answered(watched: Watched, host: str) -> None:
-    assert watched.get("/state", host)[0] == 200
+def test_this_machine_is_answered(watched: Served, host: str) -> None:
+    assert watched.ask("/state", host)[0] == 200
 
 
-def test_nothing_else_is_served_and_nothing_is_taken(watched: Watched) -> None:
-    assert watched.get("/run.sqlite")[0] == 404
-    assert watched.get("/../run.sqlite")[0] == 404
-    assert watched.get("/", method="POST")[0] == 405
+def test_nothing_else_is_served_and_nothing_is_taken(watched: Served) -> None:
+    assert watched.ask("/run.sqlite")[0] == 404
+    assert watched.ask("/../run.sqlite")[0] == 404
+    assert watched.ask("/", method="POST")[0] == 405
 
 
 def test_it_listens_at_this_machine_alone() -> None:
@@ -104,8 +74,8 @@ def test_it_listens_at_this_machine_alone() -> None:
 def test_ctrl_c_ends_it_and_leaves_the_record_alone(tmp_path: Path) -> None:
     folder = a_run(tmp_path / "run")
     before = (folder / FILE).read_bytes()
-    started = Watched(folder)
-    assert started.get()[0] == 200
+    started = Served("watch", folder)
+    assert started.ask()[0] == 200
     started.process.send_signal(signal.SIGINT)
     _, errors = started.process.communicate(timeout=60)
     assert (started.process.returncode, errors) == (0, "")
@@ -127,7 +97,7 @@ def test_what_cannot_be_watched_is_refused_before_a_server_starts(
 ) -> None:
     with pytest.raises(RecordError, match="No run at"):
         check_watchable(tmp_path)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("evonet.local_server.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"starlette and uvicorn: pip install 'evonet\[watch\]'"):
         check_watchable(a_run(tmp_path / "run"))
 

@@ -24,7 +24,7 @@ from evonet.cli.records import (
     watch_command,
 )
 from evonet.cli.runs import evolve_command, plan_command, resume_command, train_command
-from evonet.cli.winners import diagnose_command, export_command, predict_command
+from evonet.cli.winners import diagnose_command, export_command, predict_command, serve_command
 
 #: By name, in the order of the help.
 COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "train": train_command,
         "plan": plan_command,
         "predict": predict_command,
+        "serve": serve_command,
         "export": export_command,
         "diagnose": diagnose_command,
         "show": show_command,

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from evonet.cli.shared import RESULTS, Json, Results, Run, folder_of
+from evonet.cli.shared import RESULTS, Json, Port, Results, Run, folder_of
 
 
 def show_command(*, run: Run, results: Results = RESULTS, as_json: Json = False) -> None:
@@ -100,20 +100,19 @@ def report_command(
 def watch_command(
     *,
     run: Run,
-    port: Annotated[
-        int, typer.Option("--port", help="Port of 127.0.0.1; 0 takes any that is free.")
-    ] = 8765,
+    port: Port = 8765,
     results: Results = RESULTS,
 ) -> None:
     """Show a run's page live in a browser while it goes on; Ctrl-C ends. Needs the extra watch."""
-    from evonet.page.server import check_watchable, open_port, serve
+    from evonet.local_server import address_of, open_port, serve
+    from evonet.page.server import application, check_watchable
 
     folder = folder_of(run, results)
     check_watchable(folder)
     listening = open_port(port)
-    address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    typer.echo(f"Watching {folder} at {address}  (Ctrl-C ends; the run is not touched)")
-    serve(folder, listening)
+    address = address_of(listening)
+    typer.echo(f"Watching {folder} at {address}/  (Ctrl-C ends; the run is not touched)")
+    serve(application(folder), listening)
 
 
 def plot_command(*, run: Run, results: Results = RESULTS) -> None:

@@ -10,6 +10,7 @@ import typer
 RESULTS = Path("results")
 Run = Annotated[str, typer.Argument(help="A run's folder, or its name in the results folder.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
+Port = Annotated[int, typer.Option("--port", help="Port of 127.0.0.1; 0 takes any that is free.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the run's folder and nothing else.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 

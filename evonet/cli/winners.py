@@ -1,4 +1,4 @@
-"""Commands that use a run's winner: predict, export, diagnose."""
+"""Commands that use a run's winner: predict, serve, export, diagnose."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from evonet.cli.shared import RESULTS, Json, Results, Run, folder_of
+from evonet.cli.shared import RESULTS, Json, Port, Results, Run, folder_of
 
 Ensemble = Annotated[
     bool, typer.Option("--ensemble", help="Of the run's ensemble instead of its one winner.")
@@ -44,6 +44,27 @@ def predict_command(
                 text.write(lines) if text else typer.echo(lines, nl=False)
     except OSError as error:
         raise DataError(f"Cannot write {output}: {error.strerror}.") from None
+
+
+def serve_command(
+    *,
+    run: Run,
+    port: Port = 8000,
+    ensemble: Ensemble = False,
+    results: Results = RESULTS,
+) -> None:
+    """Answer rows in JSON with predictions at a port of this machine; Ctrl-C ends. Needs the extra
+    serve."""
+    from evonet.champion.prediction import load_predictor
+    from evonet.deploy.endpoint import prediction_service
+    from evonet.local_server import address_of, open_port, require_server, serve
+
+    require_server("evonet serve")
+    service = prediction_service(load_predictor(folder_of(run, results), ensemble))
+    listening = open_port(port)
+    address = address_of(listening)
+    typer.echo(f"Serving {run} at {address}/predict; {address}/ says what it takes. Ctrl-C ends.")
+    serve(service, listening)
 
 
 def export_command(

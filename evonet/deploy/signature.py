@@ -64,12 +64,18 @@ def signature_of(predictor: Predictor, names: Mapping[str, str], as_places: bool
             else 'a word; "" where it is missing'
             for column in preparation.columns
         }
+    outputs = output_words(target)
+    if as_places and target.classes:
+        del outputs["prediction"]
+    return Signature(inputs, outputs)
+
+
+def output_words(target: Target) -> dict[str, str]:
+    """Of each output its name, and what it holds in words."""
     if target.task == "regression":
-        return Signature(inputs, {"prediction": f"{target.name}, in its own unit"})
+        return {"prediction": f"{target.name}, in its own unit"}
     listed = ", ".join(map(repr, target.classes))
-    probabilities = {"probabilities": f"of {listed}, in this order"}
-    named = {} if as_places else {"prediction": f"one of {listed}"}
-    return Signature(inputs, named | probabilities)
+    return {"prediction": f"one of {listed}", "probabilities": f"of {listed}, in this order"}
 
 
 def _place(categories: Sequence[str | None]) -> str:

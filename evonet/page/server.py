@@ -7,14 +7,13 @@ tenth of a core goes into pages.
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evonet.errors import ConfigError, EvonetError
+from evonet.errors import EvonetError
+from evonet.local_server import HEADERS, local_application, require_server
 from evonet.page.html import render
 from evonet.page.view import View
 from evonet.store.folders import FILE
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
 
-#: A request that names another host comes from a page elsewhere whose name was pointed here (DNS
-#: rebinding), and is refused.
-HOSTS = ("localhost", "127.0.0.1")
 #: Seconds between two pages: at least so many, and so many times what making one takes of a core.
 _PAUSE, _SHARE = 2.0, 10.0
 
@@ -72,78 +68,23 @@ class LivePage:
 
 def application(folder: Path) -> Starlette:
     """The server's pages: the run's page, and what its record is at."""
-    from starlette.applications import Starlette
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
     from starlette.routing import Route
 
     page = LivePage(folder)
-    headers = {
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-        "X-Frame-Options": "DENY",
-        "Cross-Origin-Resource-Policy": "same-origin",
-    }
 
     def show(_: Request) -> HTMLResponse:
         text, version = page.newest()
-        return HTMLResponse(text, headers={**headers, "X-Version": version})
+        return HTMLResponse(text, headers={**HEADERS, "X-Version": version})
 
     def state(_: Request) -> JSONResponse:
-        return JSONResponse({"version": page.version()}, headers=headers)
+        return JSONResponse({"version": page.version()}, headers=HEADERS)
 
     def refuse(_: Request, error: Exception) -> PlainTextResponse:
-        return PlainTextResponse(f"evonet: {error}", 503, headers)
+        return PlainTextResponse(f"evonet: {error}", 503, HEADERS)
 
-    return Starlette(
-        routes=[Route("/", show), Route("/state", state)],
-        middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)
-        ],
-        exception_handlers={EvonetError: refuse, OSError: refuse},
-    )
-
-
-def open_port(port: int) -> socket.socket:
-    """A socket that this machine alone can reach.
-
-    Args:
-        port: from 1; 0 takes any that is free.
-
-    Raises:
-        ConfigError: the port is taken, or not allowed.
-    """
-    if not 0 <= port < 2**16:
-        raise ConfigError(f"port must be from 0 to 65535, got {port}. Change --port.")
-    try:
-        return socket.create_server(("127.0.0.1", port))
-    except OSError as error:
-        raise ConfigError(
-            f"Cannot serve at port {port} of 127.0.0.1: {error.strerror or error}. "
-            "Pass --port 0 for any free port."
-        ) from None
-
-
-def serve(folder: Path, listening: socket.socket) -> None:
-    """Answer until Ctrl-C.
-
-    Args:
-        folder: of the run.
-        listening: as ``open_port`` returns it; closed at the end.
-    """
-    import uvicorn
-
-    config = uvicorn.Config(
-        application(folder),
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        ws="none",
-        timeout_graceful_shutdown=1,
-    )
-    with listening, contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])
+    routes = [Route("/", show), Route("/state", state)]
+    return local_application(routes, {EvonetError: refuse, OSError: refuse})
 
 
 def check_watchable(folder: Path) -> None:
@@ -153,11 +94,5 @@ def check_watchable(folder: Path) -> None:
         RecordError: there is no run, or it cannot be read.
         ConfigError: the packages of the server are not installed.
     """
-    from importlib.util import find_spec
-
-    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"evonet watch needs {' and '.join(missing)}: pip install 'evonet[watch]'"
-        )
+    require_server("evonet watch")
     Snapshot(folder).close()
