@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fakes import fake_training
+from markupsafe import escape
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cbook import is_math_text
 from matplotlib.text import Text
@@ -30,6 +31,7 @@ from evonet.diagnosis.lines import diagnosis_lines
 from evonet.diagnosis.subject import load_subject
 from evonet.errors import DataError, RecordError
 from evonet.genome import Genome, Layer
+from evonet.page.html import write_report
 from evonet.report import look
 from evonet.report.diagnosis import DIAGNOSIS_FIGURES, save_diagnosis
 from evonet.run import evolve, train
@@ -346,3 +348,20 @@ def test_lines_are_no_wider_than_a_terminal(diagnoses: dict[Path, Diagnosis]) ->
     for diagnosis in diagnoses.values():
         lines = [line for line, _ in diagnosis_lines(diagnosis)]
         assert max(map(len, lines[1:])) <= 110
+
+
+def test_the_report_has_a_diagnosis_as_long_as_the_data_are_there(
+    classes: Path, diagnoses: dict[Path, Diagnosis], tmp_path: Path
+) -> None:
+    page = write_report(classes, tmp_path / "with.html").read_text("utf-8")
+    assert "Health of the winner" in page
+    for finding in diagnoses[classes].findings:
+        assert escape(finding.verdict[:30]) in page
+    assert "<script>alert" not in page
+    table = classes.parent / "wine.csv"
+    moved = table.rename(table.with_suffix(".moved"))
+    try:
+        page = write_report(classes, tmp_path / "without.html").read_text("utf-8")
+    finally:
+        moved.rename(table)
+    assert "Health of the winner" not in page

@@ -9,9 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from evonet.diagnosis.finding import percent
 from evonet.genome import Genome
 from evonet.genome.genes import INITIALIZER_FAMILY, layer_initializer
+from evonet.report.words import number
 from evonet.training.initializers import kernel_deviation
+
+#: Headings for ``LayerHealth.cells``.
+COLUMNS = ("layer", "units", "activation", "gradient mean ± spread", "dead", "spread", "drawn")
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,15 @@ class LayerHealth:
     def matched(self) -> bool:
         """Whether its initializer suits its activation."""
         return self.initializer.startswith(self.family)
+
+    def cells(self) -> tuple[str, ...]:
+        """The layer as a row of a table whose columns are ``COLUMNS``."""
+        gradient = "-"
+        if self.gradient_mean is not None and self.gradient_spread is not None:
+            gradient = f"{self.gradient_mean:.2g} ± {self.gradient_spread:.2g}"
+        dead = "-" if self.dead_share is None else percent(self.dead_share)
+        spreads = number(self.weight_spread), number(self.drawn_spread)
+        return (self.name, f"{self.units:,}", self.activation, gradient, dead, *spreads)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

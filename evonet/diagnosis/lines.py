@@ -6,9 +6,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from evonet.diagnosis.diagnosis import Diagnosis
-from evonet.diagnosis.finding import Finding, percent
-from evonet.diagnosis.layers import LayerHealth
-from evonet.report.words import number
+from evonet.diagnosis.finding import Finding
+from evonet.diagnosis.layers import COLUMNS, LayerHealth
 
 _WIDTH = 110
 _INDENT = " " * 10
@@ -41,22 +40,16 @@ def _finding_lines(finding: Finding) -> Iterator[tuple[str, str]]:
 
 def _layer_lines(layers: Sequence[LayerHealth]) -> Iterator[str]:
     """A table of the layers."""
-    columns = ("layer", "units", "activation", "gradient mean ± spread", "dead", "spread", "drawn")
     widths = (10, 7, 12, 24, 8, 9, 9)
 
     def row(cells: Sequence[str]) -> str:
         padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)]
         return "".join(padded).rstrip()
 
-    yield row(columns)
+    yield row(COLUMNS)
     half = _MOST_LAYERS // 2
     shown = layers if len(layers) <= _MOST_LAYERS else (*layers[:half], *layers[-half:])
     for own in shown:
-        gradient = "-"
-        if own.gradient_mean is not None and own.gradient_spread is not None:
-            gradient = f"{own.gradient_mean:.2g} ± {own.gradient_spread:.2g}"
-        dead = "-" if own.dead_share is None else percent(own.dead_share)
-        spreads = number(own.weight_spread), number(own.drawn_spread)
-        yield row((own.name, f"{own.units:,}", own.activation, gradient, dead, *spreads))
+        yield row(own.cells())
     if len(shown) < len(layers):
         yield f"{len(layers) - len(shown)} layers between them are left out; --json has them."

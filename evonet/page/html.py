@@ -15,15 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evonet import __version__
-from evonet.errors import RecordError
+from evonet.errors import DataError, RecordError
 from evonet.page.blocks import brief
 from evonet.page.sections import sections_of
 from evonet.page.view import View
 from evonet.sentences import score_text
+from evonet.store.record import RunRecord
 from evonet.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from jinja2 import Template
+
+    from evonet.diagnosis.diagnosis import Diagnosis
 
 FILE = "report.html"
 #: Letters of a network in what is shown at a point.
@@ -31,7 +34,7 @@ _MOST_GENOME = 300
 
 
 def write_report(folder: Path, output: Path | None = None) -> Path:
-    """Write the page of a run.
+    """Write the page of a run, with a diagnosis of its winner where the data are still there.
 
     Args:
         folder: the run's folder.
@@ -45,7 +48,7 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     """
     file = output or folder / FILE
     with Snapshot(folder) as record:
-        text = render(View(record))
+        text = render(View(record, diagnosis=_diagnosis(record, folder)))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, "utf-8")
@@ -54,6 +57,18 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
             f"Cannot write the report {file}: {error.strerror or error}. Pass --output FILE."
         ) from None
     return file
+
+
+def _diagnosis(record: RunRecord, folder: Path) -> Diagnosis | None:
+    """What is to be said of the winner; None where there is none, or the data are gone."""
+    from evonet.diagnosis.diagnosis import diagnose_run  # loads Numba
+
+    if not record.winners():
+        return None
+    try:
+        return diagnose_run(folder)
+    except (DataError, RecordError):
+        return None
 
 
 def render(view: View) -> str:

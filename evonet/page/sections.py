@@ -12,6 +12,7 @@ from evonet.page.sections_genes import (
     genes_section,
     importance_section,
 )
+from evonet.page.sections_health import health_section
 from evonet.page.sections_outcome import (
     advice_section,
     result_section,
@@ -33,6 +34,7 @@ SECTIONS: Mapping[str, Callable[[View], Section | None]] = MappingProxyType(
         "result": result_section,
         "trust": trust_section,
         "next": advice_section,
+        "health": health_section,
         "data": data_section,
         "fitness": fitness_section,
         "front": front_section,

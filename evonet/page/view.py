@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -23,6 +23,9 @@ from evonet.report.tables import (
 from evonet.report.words import metric_words
 from evonet.sentences import score_text
 from evonet.store.record import RunRecord, StoredCandidate, StoredEvaluation
+
+if TYPE_CHECKING:
+    from evonet.diagnosis.diagnosis import Diagnosis
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,12 @@ class View:
     Attributes:
         record: of the run; a ``Snapshot``, so that all parts of a page are of the same moment.
         live: on a page that follows a run, the version of the record it shows; else empty.
+        diagnosis: of the winner; None where there is none, or none was asked for.
     """
 
     record: RunRecord
     live: str = ""
+    diagnosis: Diagnosis | None = None
 
     @cached_property
     def config(self) -> dict[str, Any]:
