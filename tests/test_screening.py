@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
+from sklearn.ensemble import RandomForestRegressor
 from strategies import SEEDS, examples, genomes, rng
 from test_search import start, states, toy
 
@@ -17,6 +19,7 @@ from evonet.evolution.search import Candidate, Method, Search
 from evonet.evolution.selection import Member
 from evonet.fitness import WORST
 from evonet.genome import Genome, SearchSpace
+from evonet.streams import stream
 
 
 def members(n: int, seed: int = 0) -> list[Member]:
@@ -26,14 +29,25 @@ def members(n: int, seed: int = 0) -> list[Member]:
 
 class TestForest:
     def test_it_tells_good_genomes_from_bad_ones(self) -> None:
-        judge = forest_judge(rng(0), members(150, seed=1))
+        judge = forest_judge(0, members(150, seed=1))
         assert judge is not None
         new = members(200, seed=2)
         promised = judge([member.genome for member in new])
         assert spearmanr(promised, [m.fitness[0] for m in new]).statistic > 0.6
 
+    def test_it_judges_as_the_whole_forest_predicts(self) -> None:
+        told, new = members(30), [member.genome for member in members(7, seed=3)]
+        random_state = int(stream(5, "screening", 30).integers(2**31))
+        forest = RandomForestRegressor(50, min_samples_leaf=2, random_state=random_state)
+        depth = max(len(member.genome.layers) for member in told)
+        rows = [features(member.genome, depth) for member in told]
+        forest.fit(rows, rankdata([member.fitness[0] for member in told]))
+        judge = forest_judge(5, told)
+        assert judge is not None
+        assert np.array_equal(judge(new), forest.predict([features(g, depth) for g in new]))
+
     def test_where_all_are_as_good_it_has_no_favourite(self) -> None:
-        judge = forest_judge(rng(0), [replace(m, fitness=(1.0,)) for m in members(40)])
+        judge = forest_judge(0, [replace(m, fitness=(1.0,)) for m in members(40)])
         assert judge is not None
         assert np.ptp(judge([member.genome for member in members(20, seed=1)])) == 0
 
@@ -46,20 +60,26 @@ class TestForest:
         ]
         assert any(deep)
         assert not all(deep)
-        judge = forest_judge(rng(0), failed)
+        judge = forest_judge(0, failed)
         assert judge is not None
         promised = judge([member.genome for member in told])
         assert promised[deep].mean() < promised[np.logical_not(deep)].mean() - 10
 
     @pytest.mark.parametrize(("n", "learned"), [(29, False), (30, True)])
     def test_few_trainings_teach_nothing(self, n: int, learned: bool) -> None:
-        assert (forest_judge(rng(0), members(n)) is not None) is learned
+        assert (forest_judge(0, members(n)) is not None) is learned
+
+    def test_a_new_forest_is_grown_once_a_fifth_is_new(self) -> None:
+        told, some = members(52), [m.genome for m in members(50, seed=3)]
+        said = [forest_judge(0, told[:n])(some) for n in range(30, 53)]
+        new = [n for n, (a, b) in enumerate(pairwise(said), 31) if not np.array_equal(a, b)]
+        assert new == [36, 43, 51]
 
     def test_only_the_latest_thousand_teach(self) -> None:
-        old, late = members(400, seed=1), members(1000, seed=2)
+        old, late = members(200, seed=1), members(1200, seed=2)
         upside_down = [replace(m, fitness=(-m.fitness[0],)) for m in old]
         some = [m.genome for m in members(50, seed=3)]
-        judges = [forest_judge(rng(0), told) for told in ([*upside_down, *late], late)]
+        judges = [forest_judge(0, [*first, *late]) for first in (old, upside_down)]
         a, b = (judge(some) for judge in judges if judge)
         assert np.array_equal(a, b)
 

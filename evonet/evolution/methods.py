@@ -85,7 +85,7 @@ def by_score(search: Search) -> Judge | None:
     """What a forest makes of the trainings so far; with several objectives nothing."""
     if len(search.told[0].fitness) > 1 or search.settings.screened < 2:
         return None
-    return forest_judge(stream(search.seed, "screening", search.generation), search.told)
+    return forest_judge(search.seed, search.told)
 
 
 # Survivors

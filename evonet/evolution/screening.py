@@ -9,6 +9,7 @@ is only one of a few: what a forest believes is wrong where nobody has been.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from scipy.stats import rankdata
@@ -16,12 +17,16 @@ from scipy.stats import rankdata
 from evonet.evolution.selection import Member
 from evonet.genome import Genome
 from evonet.genome.genes import KINDS, LAYER_GENES, NETWORK_GENES, Value
+from evonet.streams import stream
 
 #: What each of some genomes promises, ``(n,)``: more is better.
 Judge = Callable[[Sequence[Genome]], np.ndarray]
 
 #: Fewest trainings that a forest is grown from. Untuned.
 _FEWEST = 30
+#: A new forest is grown once there are more trainings by one in so many, or by so many: growing one
+#: takes as long as drawing some fifty offspring.
+_ONE_IN, _MORE = 5, 200
 #: The latest trainings that it is grown from: more are slow, and of other regions. Untuned.
 _LATELY = 1_000
 #: Trees; more of them changed nothing on the tables of ``scripts/bench_search.py``.
@@ -30,30 +35,45 @@ _TREES = 50
 _ABSENT = -1.0
 
 
-def forest_judge(rng: np.random.Generator, told: Sequence[Member]) -> Judge | None:
+def forest_judge(seed: int, told: Sequence[Member]) -> Judge | None:
     """A judge that has learned the ranks of what was trained so far.
 
     Ranks and not fitnesses: one network that diverged is no reason to split everything by it.
 
     Args:
-        rng: grows the trees.
-        told: all that was trained, in order; failed ones rank last.
+        seed: the run's.
+        told: all that was trained, in order; failed ones rank last. The last of them may not have
+            taught the judge yet.
 
     Returns:
         The judge; None where there is too little to learn from.
     """
-    from sklearn.ensemble import RandomForestRegressor  # a second to load
-
-    told = told[-_LATELY:]
     if len(told) < _FEWEST:
         return None
+    n = _FEWEST
+    while (more := n + min(n // _ONE_IN, _MORE)) <= len(told):
+        n = more
+    return _grown(seed, n, tuple(told[:n][-_LATELY:]))
+
+
+@lru_cache(1)
+def _grown(seed: int, n: int, told: tuple[Member, ...]) -> Judge:
+    """The judge that the last of ``n`` trainings have taught."""
+    from sklearn.ensemble import RandomForestRegressor  # a second to load
+
     depth = max(len(member.genome.layers) for member in told)
-    forest = RandomForestRegressor(
-        _TREES, min_samples_leaf=2, random_state=int(rng.integers(2**31)), n_jobs=1
-    )
+    grows = int(stream(seed, "screening", n).integers(2**31))
+    forest = RandomForestRegressor(_TREES, min_samples_leaf=2, random_state=grows, n_jobs=1)
     ranks = rankdata([member.fitness[0] for member in told])
     forest.fit([features(member.genome, depth) for member in told], ranks)
-    return lambda genomes: np.asarray(forest.predict([features(g, depth) for g in genomes]))
+    trees = [tree.tree_ for tree in forest.estimators_]
+
+    def judge(genomes: Sequence[Genome]) -> np.ndarray:
+        # As forest.predict, whose checks of a few rows take a hundred times as long as the trees.
+        rows = np.asarray([features(genome, depth) for genome in genomes], np.float32)
+        return np.sum([tree.predict(rows)[:, 0] for tree in trees], axis=0) / len(trees)
+
+    return judge
 
 
 def features(genome: Genome, depth: int) -> list[float]:
