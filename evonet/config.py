@@ -194,6 +194,13 @@ class RunConfig(BaseModel):
         "float32", "Training", "bfloat16 multiplies with fewer digits; for GPUs."
     )
 
+    backend: Literal["loky", "dask", "ray"] = _setting(
+        "loky", "Cluster", "loky trains in processes of this machine, dask and ray on a cluster."
+    )
+    address: str | None = _setting(
+        None, "Cluster", "Where the cluster's scheduler is, such as tcp://127.0.0.1:8786."
+    )
+
     results: Path = _setting(Path("results"), "Record", "Folder that holds the runs.")
     name: str | None = _setting(
         None, "Record", "Name of the run's folder; data and time if left out."
@@ -228,6 +235,10 @@ class RunConfig(BaseModel):
                 raise ValueError(
                     f"fix expects GENE=VALUE, got {pin!r}; pass --fix learning_rate=1e-3"
                 )
+        if self.address is not None and self.backend == "loky":
+            raise ValueError(
+                "address is of a cluster, and backend is loky; pass --backend dask or ray"
+            )
         if self.name is not None and (
             Path(self.name).name != self.name or self.name in ("", ".", "..")
         ):

@@ -53,7 +53,8 @@ def resume(
     Args:
         folder: the run's folder.
         changes: new limits by setting name, such as ``{"generations": 40}``; given any, the old
-            limits (but for the number of generations) hold no more.
+            limits (but for the number of generations) hold no more. Or another ``backend`` and its
+            ``address``, which change nothing else.
         observer: told what happens.
         should_stop: asked after every training; True ends the session with everything kept.
 

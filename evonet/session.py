@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from evonet.config import RunConfig, is_limit, make_config
+from evonet.config import RunConfig, is_limit, make_config, setting_panel
 from evonet.data.dataset import Dataset, refuse_other_data
 from evonet.errors import ConfigError, RecordError
 from evonet.evaluation import protocol_key
@@ -108,6 +108,11 @@ class Session:
     ) -> Session:
         folder = record.folder
         config = make_config(record.fact("config"), str(folder))
+        machines = {n: changes[n] for n in changes if setting_panel(n) == "Cluster"}
+        changes = {n: changes[n] for n in changes if n not in machines}
+        if machines.get("backend") == "loky":
+            machines["address"] = None
+        config = config.changed(**machines)
         if changes and record.fact("given"):
             raise ConfigError(f"{folder} fits one genome, without a search that could go on.")
         if changes:

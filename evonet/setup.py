@@ -25,6 +25,7 @@ from evonet.fitness import Fitness, fitnesses, reference
 from evonet.genome import Genome, SearchSpace
 from evonet.metrics import FEW_ROWS, Metric, choose_metric
 from evonet.streams import stream, training_seed
+from evonet.training.clusters import Cluster, connect
 from evonet.training.costs import seconds_per_epoch
 from evonet.training.engine import FusedEvaluator, check_device
 from evonet.training.evaluator import Evaluator, KerasEvaluator
@@ -180,6 +181,18 @@ class Setup:
         """How many final fits are made at the same time."""
         return (self.config.workers if self._by_loops else None) or available_cores()
 
+    @property
+    def _search_workers(self) -> int:
+        """How many candidates are trained at the same time."""
+        if self._cluster is not None:
+            return self._cluster.workers
+        return self.fit_workers if self._by_loops else 1
+
+    @cached_property
+    def _cluster(self) -> Cluster | None:
+        """What trains candidates, where that is not this machine."""
+        return connect(self.config.backend, self.config.address)
+
     def timetable(self, search_began: float) -> Timetable:
         """When the parts of a run have to end.
 
@@ -190,7 +203,7 @@ class Setup:
         return Timetable(
             config.max_seconds,
             search_began,
-            self.fit_workers if self._by_loops else 1,
+            self._search_workers,
             self.fit_workers,
             config.repeats,
             config.repeats if self.splits else 1,
@@ -226,7 +239,8 @@ class Setup:
             config.workers,
             config.device,
             config.precision,
-            seconds_wanted=config.max_seconds / _BRIEF,
+            config.max_seconds / _BRIEF,
+            self._cluster,
         )
 
     @property
@@ -319,6 +333,12 @@ def _check_device(config: RunConfig) -> None:
     """
     if config.engine == "fused":
         check_device(config.device, config.precision)
+        if config.backend != "loky" and config.device == "gpu":
+            raise ConfigError(
+                f"backend {config.backend} trains on CPUs. Leave out --device or --backend."
+            )
+    elif config.backend != "loky":
+        raise ConfigError(f"backend {config.backend} is of engine fused. Leave out --backend.")
     elif config.precision != "float32":
         raise ConfigError("precision bfloat16 is of engine fused. Leave out --precision.")
 

@@ -80,6 +80,8 @@ class TerminalObserver(Observer):
         for line in data_lines(record.fact("data")):
             self.say(line)
         self.say(goal_line(metric, config.objective))
+        if config.backend != "loky":
+            self.say(f"Cluster   {config.backend}, at {config.address or 'this machine'}")
         self._show_bar("fitting the baselines", None)
 
     def on_compilation(self, kept: bool) -> None:

@@ -18,7 +18,7 @@ from evonet.config import make_config, read_config
 _OF_FITS = ("seed", "final_epochs", "final_fits", "patience_epochs", "workers")
 
 
-@with_settings("Data", "Goal", "Search", "Stop", "Winner", "Training", "Record")
+@with_settings("Data", "Goal", "Search", "Stop", "Winner", "Training", "Cluster", "Record")
 def evolve_command(
     *,
     config: Annotated[
@@ -38,7 +38,7 @@ def evolve_command(
     _run(lambda observer, stop: evolve(checked, observer, stop), quiet, as_json)
 
 
-@with_settings("Stop")
+@with_settings("Stop", "Cluster")
 def resume_command(
     *,
     run: Run,

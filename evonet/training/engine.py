@@ -17,6 +17,7 @@ from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation, Request
 from evonet.metrics import Metric
 from evonet.training.backend import find_device, load_backend
+from evonet.training.clusters import Cluster
 from evonet.training.costs import Rows
 from evonet.training.evaluator import Outcome, evaluation_of
 from evonet.training.plan import Plan, available_cores, make_plan, memory_bytes
@@ -55,6 +56,7 @@ class FusedEvaluator:
         device: "auto" for a GPU where there is one; "cpu" or "gpu".
         precision: "float32", or on a GPU "bfloat16" for the factors of products.
         seconds_wanted: where a call would take longer, short trainings come first.
+        cluster: trains instead of this machine's processes.
     """
 
     dataset: Dataset
@@ -65,6 +67,7 @@ class FusedEvaluator:
     device: str = "auto"
     precision: str = "float32"
     seconds_wanted: float = math.inf
+    cluster: Cluster | None = None
 
     @property
     def rows(self) -> Rows:
@@ -85,9 +88,11 @@ class FusedEvaluator:
         Raises:
             TrainingError: there is no GPU for what is asked.
         """
-        device = check_device(self.device, self.precision)
+        device = check_device(self.device, self.precision) if self.cluster is None else "cpu"
         most = self.workers or available_cores()
-        if device == "gpu":
+        if self.cluster is not None:
+            most = self.cluster.workers
+        elif device == "gpu":
             n_gpus = len(load_backend().devices())
             most = min(self.workers or n_gpus, n_gpus)
         return make_plan(
@@ -101,7 +106,9 @@ class FusedEvaluator:
             needed = f"its training needs about {training.bytes / 2**30:.1f} GiB"
             yield training.request, self._out_of_memory(training.request, needed)
         portions = [[t.request for t in portion] for portion in plan.portions]
-        if plan.device == "gpu" and plan.workers > 1:
+        if self.cluster is not None:
+            yield from self._on_cluster(self.cluster, portions, plan)
+        elif plan.device == "gpu" and plan.workers > 1:
             yield from self._on_gpus(portions, plan)
         elif plan.device == "gpu" or self.workers == 1:
             for portion in portions:
@@ -130,6 +137,38 @@ class FusedEvaluator:
                 yield from done.result()
         finally:
             pool.shutdown(cancel_futures=True)  # what has begun is trained to its end
+
+    def _on_cluster(
+        self, cluster: Cluster, portions: list[list[Request]], plan: Plan
+    ) -> Iterator[tuple[Request, Evaluation]]:
+        """Train on a cluster, which gives the portion of a worker that dies to another one.
+
+        Of a portion that no worker survives, every training is tried by itself; that which kills
+        its workers again has failed.
+        """
+        left = [(portion, False) for portion in portions]
+        while left:
+            job = cluster.share(self._job(plan))  # anew: it may be lost with its workers
+            pending = {cluster.submit(train, job, own): (own, again) for own, again in left}
+            left = []
+            try:
+                for done in as_completed(pending):
+                    portion, again = pending[done]
+                    error = done.exception()
+                    if error is None:
+                        yield from done.result()
+                    elif isinstance(error, ImportError):
+                        raise TrainingError(
+                            f"A worker of the cluster cannot train: {error}. Install this evonet "
+                            "there, and start the worker again."
+                        )
+                    elif again:
+                        yield portion[0], self._died(portion[0], error)
+                    else:
+                        left += [([request], True) for request in portion]
+            finally:
+                for future in pending:
+                    future.cancel()
 
     def _in_processes(
         self, portions: list[list[Request]], plan: Plan
@@ -163,8 +202,7 @@ class FusedEvaluator:
             except TerminatedWorkerError as error:
                 if workers == 1 and len(waiting) == 1 and len(left[waiting[0]]) == 1:
                     (request,) = left.pop(waiting[0])
-                    reason = f"its process died: {' '.join(str(error).split())[:200]}"
-                    yield request, self._out_of_memory(request, reason)
+                    yield request, self._died(request, error)
                 elif workers == 1:
                     left = dict(enumerate([r] for portion in left.values() for r in portion))
                 workers = max(1, workers // 2)
@@ -176,6 +214,8 @@ class FusedEvaluator:
     @property
     def _threads(self) -> int:
         """Threads of a worker: the same all through a run, since sums depend on them."""
+        if self.cluster is not None:
+            return 1
         return max(1, available_cores() // (self.workers or available_cores()))
 
     def _job(self, plan: Plan) -> Job:
@@ -188,6 +228,10 @@ class FusedEvaluator:
             plan.device,
             self.precision,
         )
+
+    def _died(self, request: Request, error: BaseException) -> Evaluation:
+        reason = f"its process died: {' '.join(str(error).split())[:200]}"
+        return self._out_of_memory(request, reason)
 
     def _out_of_memory(self, request: Request, reason: str) -> Evaluation:
         return evaluation_of(request, self.dataset, [Outcome("out_of_memory", reason)])

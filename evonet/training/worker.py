@@ -100,20 +100,27 @@ class Job:
 
 #: The trainers of this process, by GPU, with their keys: one data set at a time is kept ready.
 _trainers: dict[int, tuple[tuple[object, ...], Any]] = {}
+#: Trainers have memory of their own, and workers of a cluster may be threads of one process.
+_one_at_a_time = threading.Lock()
 
 
 def train(job: Job, requests: Sequence[Request]) -> list[tuple[Request, Evaluation]]:
     """Train some requests in this process, which stays warm for the next ones."""
     prepare_worker()
+    if job.device == "gpu":
+        return _train_group(_trainers_of(job), job, requests)
+    with _one_at_a_time, threadpool_limits(job.threads):
+        trainers = _trainers_of(job)
+        return [(request, _train_one(trainers, job, request)) for request in requests]
+
+
+def _trainers_of(job: Job) -> Any:
+    """What trains, kept from the job before where that was of the same data."""
     if job.gpu not in _trainers or _trainers[job.gpu][0] != job.key:
         _trainers[job.gpu] = job.key, job.trainers()
         if job.device == "cpu":  # or the first training would seem to take as long as loading them
             compile_loops(job.dataset, job.loss, lambda _: None)
-    _, trainers = _trainers[job.gpu]
-    if job.device == "gpu":
-        return _train_group(trainers, job, requests)
-    with threadpool_limits(job.threads):
-        return [(request, _train_one(trainers, job, request)) for request in requests]
+    return _trainers[job.gpu][1]
 
 
 def train_numbered(
@@ -186,7 +193,8 @@ def _side_by_side(
 def prepare_worker() -> None:
     """Before the first training of a process."""
     if parent_process() is not None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
+        if threading.current_thread() is threading.main_thread():  # a cluster's worker has more
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
         threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
 
 

@@ -1,0 +1,136 @@
+"""Clusters of machines that train: Dask's and Ray's, behind the little that the engine needs.
+
+Not through joblib's backends for them (joblib 1.6, Ray 2.60): joblib never hears of a batch whose
+Dask workers all died, and its backend for Ray hands nothing back before everything is done, where
+each training is to be written down as soon as it is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from evonet.errors import ConfigError, TrainingError
+from evonet.extras import require
+
+#: Seconds that a scheduler has to answer, and to have a worker.
+_PATIENCE = 30
+#: How often Ray gives a batch to another worker once its own died; Dask's own setting is the same.
+_RETRIES = 3
+
+
+class Cluster(Protocol):
+    """Workers on other machines, or on this one."""
+
+    @property
+    def workers(self) -> int:
+        """Trainings that run at the same time."""
+        ...
+
+    def share(self, value: object) -> Any:
+        """Send a value to the workers once; what stands for it in ``submit``."""
+        ...
+
+    def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
+        """Call a function on some worker; on another one where that dies."""
+        ...
+
+
+class DaskCluster:
+    """A Dask cluster, by the address of its scheduler."""
+
+    def __init__(self, address: str | None) -> None:
+        from distributed import Client
+
+        if address is None:
+            raise ConfigError(
+                "backend dask needs a scheduler: start `dask scheduler`, and pass its --address."
+            )
+        try:
+            self._client = Client(address, timeout=_PATIENCE, set_as_default=False)
+            self._client.wait_for_workers(1, timeout=_PATIENCE)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise TrainingError(
+                f"No Dask workers at {address} ({_line(error)}). Start `dask scheduler`, and on "
+                f"each machine `dask worker {address} --nthreads 1 --nworkers CORES`."
+            ) from None
+        self._executor = self._client.get_executor(pure=False)
+
+    @property
+    def workers(self) -> int:
+        """Threads of all workers that are there now."""
+        return max(1, sum(self._client.nthreads().values()))
+
+    def share(self, value: object) -> Any:
+        """Send a value to every worker."""
+        return self._client.scatter(value, broadcast=True, hash=False)
+
+    def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
+        """Call a function on a worker that is free."""
+        return self._executor.submit(function, *arguments)
+
+
+class RayCluster:
+    """A Ray cluster: the one at an address, or one of this machine's cores."""
+
+    def __init__(self, address: str | None) -> None:
+        import ray
+
+        self._ray = ray
+        try:
+            ray.init(address or "local", log_to_driver=False, logging_level="ERROR")
+        except (OSError, RuntimeError, ValueError) as error:
+            raise TrainingError(
+                f"No Ray cluster at {address} ({_line(error)}). Start `ray start --head`, or leave "
+                "out --address for one on this machine."
+            ) from None
+        self._call = ray.remote(max_retries=_RETRIES, num_cpus=1)(_call)
+
+    @property
+    def workers(self) -> int:
+        """Cores of all machines that are there now."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def share(self, value: object) -> Any:
+        """Keep a value where each machine fetches it once."""
+        return self._ray.put(value)
+
+    def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
+        """Call a function on a core that is free."""
+        future: Future[Any] = self._call.remote(function, *arguments).future()
+        return future
+
+
+def _call(function: Callable[..., Any], *arguments: object) -> Any:
+    return function(*arguments)
+
+
+_CLUSTERS: Mapping[str, tuple[str, Callable[[str | None], Cluster]]] = MappingProxyType(
+    {"dask": ("distributed", DaskCluster), "ray": ("ray", RayCluster)}
+)
+
+
+@cache
+def connect(backend: str, address: str | None) -> Cluster | None:
+    """The cluster to train on, connected to once by a process; None for this machine alone.
+
+    Args:
+        backend: "loky" for this machine's processes; "dask", "ray".
+        address: of the cluster's scheduler.
+
+    Raises:
+        ConfigError: its package is not installed, or an address is missing.
+        TrainingError: there is no such cluster, or it has no worker.
+    """
+    if backend == "loky":
+        return None
+    package, join = _CLUSTERS[backend]
+    require(package, f"backend {backend}", "leave out --backend")
+    return join(address)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
