@@ -1,0 +1,242 @@
+"""Part kills: real searches, killed in many ways at random moments, against one that was not."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from bench.table import Table
+from evonet.report.tables import candidates_table
+from evonet.store.record import RunRecord
+
+#: A search of some sixty trainings, with finalists and a winner.
+_RUN = (
+    *("--data", "digits", "--generations", "4", "--population-size", "8", "--offspring", "6"),
+    *("--epochs", "20", "--final-epochs", "5", "--workers", "2", "--quiet"),
+)
+#: Most seconds from the start of a session to its kill; starting takes two or three.
+_LONGEST = 12.0
+#: Kills of one run, after which it is left alone to end.
+_KILLS_OF_A_RUN = 20
+#: Exit codes that a kill explains: 130 is a run that was told to stop, and can be resumed.
+_ENDS = (130, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
+_SCRIPTS = Path(__file__).parents[1]
+
+
+@dataclass
+class Outcome:
+    """What kills did to some runs.
+
+    Attributes:
+        kills: by the way it was done, those that hit a run which was not over.
+        runs: that were killed and resumed until they ended.
+        differ: of them, those whose history is not that of the run that was not killed.
+        damaged: records that SQLite found damaged after a kill.
+        trainings: that were begun, in all sessions.
+        lost: begun and not in the record when the run was killed, and so trained again.
+        finished: of these, how many had come to their end.
+        repeated: trained again though the record had them.
+        failures: sessions that ended with another exit code than the kill explains.
+    """
+
+    kills: Counter[str] = field(default_factory=Counter)
+    runs: int = 0
+    differ: int = 0
+    damaged: int = 0
+    trainings: int = 0
+    lost: int = 0
+    finished: int = 0
+    repeated: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+def _workers(process: subprocess.Popen[bytes]) -> list[int]:
+    """Worker processes of a run: of its session, and not the first of it."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            pid = int(folder.name)
+            loky = b"loky" in (folder / "cmdline").read_bytes()
+            if loky and pid != process.pid and os.getsid(pid) == process.pid:
+                found.append(pid)
+    return found
+
+
+def _kill_worker(process: subprocess.Popen[bytes], rng: random.Random) -> None:
+    if workers := _workers(process):
+        os.kill(rng.choice(workers), signal.SIGKILL)
+
+
+def _kill_all(process: subprocess.Popen[bytes], _: random.Random) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+
+
+def _interrupt_twice(process: subprocess.Popen[bytes], rng: random.Random) -> None:
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(rng.uniform(0, 0.5))
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+
+
+def _signal(number: signal.Signals) -> Callable[[subprocess.Popen[bytes], random.Random], None]:
+    return lambda process, _: process.send_signal(number)
+
+
+#: What is done to a run. SIGKILL is also what the kernel sends where memory is out.
+WAYS: Mapping[str, Callable[[subprocess.Popen[bytes], random.Random], None]] = MappingProxyType(
+    {
+        "SIGKILL to the run": _signal(signal.SIGKILL),
+        "SIGKILL to a worker": _kill_worker,
+        "SIGKILL to all": _kill_all,
+        "SIGTERM": _signal(signal.SIGTERM),
+        "Ctrl-C": _signal(signal.SIGINT),
+        "Ctrl-C twice": _interrupt_twice,
+    }
+)
+
+
+def kills(most: int) -> Table:
+    """Kill and resume runs until there were so many kills."""
+    outcome, seed = Outcome(), 0
+    with tempfile.TemporaryDirectory() as folder:
+        while sum(outcome.kills.values()) < most:
+            _one_run(Path(folder), seed, most, outcome)
+            seed += 1
+    ways = ", ".join(f"{n} {way}" for way, n in sorted(outcome.kills.items()))
+    rows = (
+        ("kills survived", sum(outcome.kills.values())),
+        ("runs killed and resumed to their end", outcome.runs),
+        ("of these, histories that differ from the run that was not killed", outcome.differ),
+        ("records damaged", outcome.damaged),
+        ("trainings begun", outcome.trainings),
+        ("lost: under way at a kill, trained again", outcome.lost),
+        ("of these, finished but not yet written down", outcome.finished),
+        ("repeated although the record had them", outcome.repeated),
+        ("sessions that ended in another way than expected", len(outcome.failures)),
+    )
+    return Table("kills", ("figure", "count"), rows, (ways, *outcome.failures[:5]))
+
+
+def _one_run(folder: Path, seed: int, most: int, outcome: Outcome) -> None:
+    rng = random.Random(seed)
+    whole, killed = folder / f"whole {seed}" / "run", folder / f"killed {seed}" / "run"
+    settings = (*_RUN, "--seed", str(seed))
+    process = _start(folder / f"whole {seed}.log", "evolve", *settings, *_place(whole))
+    _, errors = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"the run that is not killed failed: {errors.decode()[-500:]}")
+    log, left = folder / f"killed {seed}.log", _KILLS_OF_A_RUN
+    while True:
+        left = min(left, most - sum(outcome.kills.values()))
+        command: tuple[str, ...] = ("resume", str(killed), "--quiet")
+        if not (killed / "run.sqlite").is_file():
+            command = ("evolve", *settings, *_place(killed))
+        way = _session(log, killed, command, rng, left > 0, outcome)
+        if way is None:
+            break
+        left -= 1
+    outcome.runs += 1
+    outcome.differ += _history(killed) != _history(whole)
+
+
+def _session(
+    log: Path,
+    run: Path,
+    command: tuple[str, ...],
+    rng: random.Random,
+    is_killed: bool,
+    outcome: Outcome,
+) -> str | None:
+    """One session of a run, and what came of it; None once the run is over, else how it ended."""
+    before, n_logged = _recorded(run), len(_lines(log))
+    process, way = _start(log, *command), "no kill"
+    if is_killed:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(rng.uniform(0.5, _LONGEST))
+    if is_killed and process.poll() is None:
+        way = rng.choice(list(WAYS))
+        WAYS[way](process, rng)
+        outcome.kills[way] += 1
+    _, errors = process.communicate()
+    _account(outcome, _lines(log)[n_logged:], before, _recorded(run))
+    outcome.damaged += not _is_whole(run)
+    if process.returncode == 0:
+        return None
+    if way == "no kill" or process.returncode not in _ENDS:
+        said = errors.decode()[-300:]
+        outcome.failures.append(f"{way}: exit code {process.returncode}: {said}")
+    return None if way == "no kill" else way
+
+
+def _place(run: Path) -> tuple[str, ...]:
+    return "--results", str(run.parent), "--name", run.name
+
+
+def _start(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join(filter(None, [str(_SCRIPTS), os.environ.get("PYTHONPATH")]))
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench.logged", *arguments],
+        env={**os.environ, "PYTHONPATH": path, "EVONET_TRAINING_LOG": str(log)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # by which its workers are found
+    )
+
+
+def _lines(log: Path) -> list[str]:
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def _recorded(run: Path) -> set[str]:
+    """ "GENOME SEED" of every training in a record."""
+    if not (run / "run.sqlite").is_file():
+        return set()
+    with closing(sqlite3.connect(run / "run.sqlite", timeout=30)) as connection:
+        rows = connection.execute(
+            "SELECT json_extract(evaluation, '$.genome_key'), "
+            "json_extract(evaluation, '$.seed') FROM evaluations"
+        ).fetchall()
+    return {f"{key} {seed}" for key, seed in rows}
+
+
+def _is_whole(run: Path) -> bool:
+    """Whether SQLite finds nothing wrong with a record, where there is one."""
+    if not (run / "run.sqlite").is_file():
+        return True
+    with closing(sqlite3.connect(run / "run.sqlite", timeout=30)) as connection:
+        return connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def _account(outcome: Outcome, lines: list[str], before: set[str], after: set[str]) -> None:
+    begun = {line.partition(" ")[2] for line in lines if line.startswith("begin ")}
+    ended = {line.partition(" ")[2] for line in lines if line.startswith("end ")}
+    outcome.trainings += len(begun)
+    outcome.lost += len(begun - after)
+    outcome.finished += len(ended - after)
+    outcome.repeated += len(begun & before)
+
+
+def _history(run: Path) -> tuple[Any, ...]:
+    """Everything a run decided and measured, without the clock."""
+    with RunRecord(run) as record:
+        return (
+            candidates_table(record).drop(columns="seconds").to_csv(),
+            [(g.number, g.population, g.stalled) for g in record.generations()],
+            {s.score_key: replace(s.evaluation, seconds=0.0) for s in record.evaluations()},
+            [(s.score_key, s.repeat, s.evaluation.score) for s in record.repeats()],
+            record.winners(),
+            record.fact("baselines"),
+        )
