@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evonet.champion.winner import no_winner
 from evonet.errors import RecordError
 from evonet.progress import read_result
 from evonet.store.record import RunRecord
@@ -34,7 +35,7 @@ def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
             meaning, config = _meaning(record), record.fact("config")
             result = read_result(record)
         if result.winner is None:
-            raise RecordError(f"{folder} has no winner yet. Go on with it: evonet resume {folder}")
+            raise no_winner(folder)
         if first is not None:
             for words, value in meaning.items():
                 if value != first[1][words]:

@@ -9,12 +9,15 @@ validation and test rows of its own, and ends with a winner whose honest score i
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
@@ -23,7 +26,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from evonet.champion.prediction import load_predictor
 from evonet.config import make_config
 from evonet.data.checking import MIN_ROWS
-from evonet.errors import EvonetError
+from evonet.errors import EvonetError, RecordError
 from evonet.progress import read_result
 from evonet.report.tables import candidates_table
 from evonet.run import evolve
@@ -34,6 +37,9 @@ _FILE = "data.parquet"
 
 class _EvoNet(BaseEstimator):
     """What classifier and regressor share."""
+
+    #: Names of the columns of the fit.
+    columns_: list[str]
 
     def __init__(
         self,
@@ -58,7 +64,8 @@ class _EvoNet(BaseEstimator):
             metric: as ``--metric``; "auto" is the task's default.
             ensemble: predict with the ensemble, where there is one, rather than with the winner.
             test_fraction: share of the rows that scores the winner and takes part in no choice.
-            n_jobs: processes that train; None for as many as there are cores.
+            n_jobs: processes that train; None for as many as there are cores, and a number below
+                0 as in scikit-learn: -1 for all cores, -2 for all but one.
             random_state: a whole number for equal runs, a ``RandomState``, or None for another
                 run each time.
             results: folder to keep runs in, to resume and to look at; None for none.
@@ -91,6 +98,9 @@ class _EvoNet(BaseEstimator):
         target = "target"
         while target in table.columns:
             target += "_"
+        n_jobs = self.n_jobs
+        if n_jobs is not None and n_jobs < 0:
+            n_jobs = effective_n_jobs(n_jobs)
         with TemporaryDirectory() as temporary:
             folder = Path(self.results or temporary)
             try:
@@ -106,7 +116,7 @@ class _EvoNet(BaseEstimator):
                             "max_trainings": self.max_trainings,
                             "metric": self.metric,
                             "test_fraction": self.test_fraction,
-                            "workers": self.n_jobs,
+                            "workers": n_jobs,
                             "seed": int(seed),
                             "results": folder,
                             **(self.settings or {}),
@@ -147,6 +157,7 @@ class EvoNetClassifier(ClassifierMixin, _EvoNet):
         history_: a row for each network that was tried.
         test_score_: the metric on the run's own test part.
         predictor_: preparation and networks.
+        columns_: names of the columns of ``X``, in its order.
         run_: the run's folder, where ``results`` was given.
     """
 
@@ -187,6 +198,7 @@ class EvoNetRegressor(RegressorMixin, _EvoNet):
         history_: a row for each network that was tried.
         test_score_: the metric on the run's own test part.
         predictor_: preparation and networks.
+        columns_: names of the columns of ``X``, in its order.
         run_: the run's folder, where ``results`` was given.
     """
 
@@ -210,18 +222,26 @@ class EvoNetRegressor(RegressorMixin, _EvoNet):
 
 
 def _table(estimator: _EvoNet, X: Any, reset: bool) -> pd.DataFrame:
-    """Features as a table with texts for names; checked as scikit-learn checks them."""
+    """Features as a table with texts for names; checked as scikit-learn checks them.
+
+    Columns without names of their own are those of the fit, in their order.
+    """
     least = {"ensure_min_samples": MIN_ROWS} if reset else {}
     if isinstance(X, pd.DataFrame):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         if reset and len(X) < MIN_ROWS:
             raise ValueError(f"Found {len(X)} sample(s); expected at least {MIN_ROWS}.")
-        table = X.set_axis(range(len(X)))
-        return table.set_axis([str(name) for name in X.columns], axis=1)
-    array = validate_data(
-        estimator, X, reset=reset, dtype="numeric", ensure_all_finite="allow-nan", **least
-    )
-    return pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
+        table = X.set_axis(range(len(X))).set_axis([str(name) for name in X.columns], axis=1)
+        named = reset or set(estimator.columns_) <= set(table.columns)
+    else:
+        array = validate_data(
+            estimator, X, reset=reset, dtype="numeric", ensure_all_finite="allow-nan", **least
+        )
+        table = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
+        named = reset
+    if reset:
+        estimator.columns_ = list(table.columns)
+    return table if named else table.set_axis(estimator.columns_, axis=1)
 
 
 def _labels(y: Any, n: int) -> np.ndarray:
@@ -235,11 +255,27 @@ def _labels(y: Any, n: int) -> np.ndarray:
 
 
 def _written(table: pd.DataFrame, folder: Path) -> Path:
-    """The table as a file of a folder, under a name that says what it holds."""
-    digest = int(pd.util.hash_pandas_object(table, index=False).sum()) % 2**32
-    file = folder / f"{digest:08x}-{_FILE}"
+    """The table as a file of a folder, under a name that says what it holds.
+
+    Raises:
+        ValueError: X holds what no table can hold.
+        RecordError: the file cannot be written.
+    """
     try:
-        table.to_parquet(file)
+        content = table.to_parquet()
     except Exception as error:  # pyarrow raises many
         raise ValueError(f"X holds what no table can hold: {error}") from None
+    file = folder / f"{hashlib.sha256(content).hexdigest()[:16]}-{_FILE}"
+    if file.is_file():
+        return file
+    new = file.with_name(f"{file.name}.{os.getpid()}.new")
+    try:
+        new.write_bytes(content)
+        new.replace(file)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise RecordError(
+            f"Cannot write X into {folder}: {error.strerror or error}. Free some space there, or "
+            "pass another folder as results."
+        ) from None
     return file

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from evonet.errors import RecordError, shown
 from evonet.genome import Genome
 
 Status = Literal["ok", "diverged", "out_of_memory", "failed"]
@@ -26,10 +27,21 @@ class Budget:
     Attributes:
         epochs: most passes over the training part.
         patience_epochs: epochs without a lower validation loss before training stops.
+
+    Raises:
+        RecordError: one of them is no whole number of at least 1, as in a record that is damaged.
     """
 
     epochs: int
     patience_epochs: int
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if type(value) is not int or value < 1:  # a bool is an int
+                raise RecordError(
+                    f"{name} of a budget is {shown(value)}; expected a whole number of at least 1. "
+                    "The record is damaged. Restore it from a copy, or start the run anew."
+                )
 
     @property
     def rungs(self) -> tuple[int, ...]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import takewhile
+from pathlib import Path
+from shlex import quote
+from typing import Any
 
 from evonet.champion.crowning import MODEL_FILE, crown, final_seed, save_winner
 from evonet.champion.fitting import Fit
-from evonet.champion.predictor import NETWORKS_FILE
+from evonet.champion.predictor import NETWORKS_FILE, networks_digest
 from evonet.champion.timing import Timetable
 from evonet.champion.winner import FINAL_REPEAT, Finalist, count_finalists
 from evonet.errors import TrainingError
@@ -101,29 +104,39 @@ def _scores(evaluation: Evaluation, on_splits: bool) -> list[float | None]:
 def crown_best(session: Session, finalists: Sequence[Finalist], reason: str, clock: Clock) -> None:
     """Fit, test and save the winner, unless the record has this very one.
 
-    It has, if the winner it holds and every finalist that ranked above it are the same again, and
-    it was fitted as long as it would be now.
+    It has, if the winner it holds and every finalist that ranked above it are the same again, it
+    was fitted as long as it would be now, and its files are there.
     """
     setup, record = session.setup, session.record
     if not finalists:
         raise TrainingError(
             f"The search ended ({reason}) before any training succeeded. Go on with another limit, "
-            f"as in evonet resume {record.folder} --generations 10"
+            f"as in evonet resume {quote(str(record.folder))} --generations 10"
         )
     keys = [finalist.genome.key for finalist in finalists[:_SUBSTITUTES]]
     winners = record.winners()
-    files = (MODEL_FILE, NETWORKS_FILE)
-    if winners and all((record.folder / name).is_file() for name in files):
+    if winners and _is_saved(record.folder, winners[-1]):
         tried, whole = winners[-1]["tried"], winners[-1]["whole"]
         if keys[: len(tried)] == tried and (whole or setup.config.max_minutes is not None):
             return
     budgets, rivals = _final_fits(session, finalists, clock)
     crowned = crown(finalists[:_SUBSTITUTES], setup.fitter, budgets, setup.config.seed, rivals)
     with exporting(record.folder):
-        save_winner(record.folder, crowned, setup.dataset.n_inputs, setup.dataset.target)
+        digest = save_winner(record.folder, crowned, setup.dataset.n_inputs, setup.dataset.target)
     winner = crowned.winner
     tried, whole = keys[: keys.index(winner.genome.key) + 1], budgets == setup.final_budgets
-    record.add_winner({"winner": winner.to_dict(), "tried": tried, "whole": whole})
+    record.add_winner(
+        {"winner": winner.to_dict(), "tried": tried, "whole": whole, "networks": digest}
+    )
+
+
+def _is_saved(folder: Path, entry: Mapping[str, Any]) -> bool:
+    """Whether the files of a winner in the record are there, and are its own."""
+    file = folder / NETWORKS_FILE
+    if not (file.is_file() and (folder / MODEL_FILE).is_file()):
+        return False
+    digest = entry.get("networks")  # None in records of evonets that kept none
+    return digest is None or networks_digest(file) == digest
 
 
 def _final_fits(

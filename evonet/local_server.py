@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 #: A request that names another host comes from a page elsewhere whose name was pointed here (DNS
 #: rebinding), and is refused.
 HOSTS = ("localhost", "127.0.0.1")
-#: Of every answer: nothing is kept, and no page elsewhere may show or read it.
+#: Of every answer that holds something: nothing is kept, and no page elsewhere may show or read it.
+#: Starlette's own words for another host (400) have none of them, nor those for an unknown path or
+#: method (404, 405) where the application has no handler for them.
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 from evonet.champion.noise import Noise
@@ -163,9 +164,10 @@ def result_lines(result: RunResult) -> list[tuple[str, str]]:
         steps["predict {run} FILE --ensemble"] = "with the ensemble"
     if searched:
         steps["resume {run} --generations N"] = "search on"
+    folder = quote(str(result.folder))
     for i, (command, what) in enumerate(steps.items()):
         label = "" if i else "Next"
-        lines.append((f"{label:<10}evonet {command.format(run=result.folder)}    {what}", ""))
+        lines.append((f"{label:<10}evonet {command.format(run=folder)}    {what}", ""))
     return lines
 
 

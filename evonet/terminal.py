@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from rich.console import Console
@@ -133,7 +134,7 @@ class TerminalObserver(Observer):
         self.say()
         if result.interrupted:
             self.say("Stopped. Everything finished is kept; go on with:", "yellow")
-            self.say(f"  evonet resume {result.folder}")
+            self.say(f"  evonet resume {quote(str(result.folder))}")
             return
         for line in result_lines(result):
             self.say(*line)
@@ -178,7 +179,7 @@ def show_run(record: RunRecord) -> None:
         )
     if result.interrupted:
         say("State     unfinished", "yellow")
-        say(f"          Go on with it: evonet resume {record.folder}")
+        say(f"          Go on with it: evonet resume {quote(str(record.folder))}")
     else:
         say(f"State     done: {result.reason}")
     if result.winner is None and generations:

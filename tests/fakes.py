@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from statistics import fmean
 
 import pytest
@@ -12,6 +13,7 @@ import evonet.finale
 import evonet.loop
 import evonet.setup
 from evonet.champion.crowning import Crowned
+from evonet.champion.predictor import networks_digest
 from evonet.champion.winner import Winner
 from evonet.data.dataset import Dataset
 from evonet.evaluation import Budget, Evaluation, Request, Rung, as_asked
@@ -85,14 +87,15 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
         winner = Winner(best.genome, *scores, 7, 2, (1.0,), (1.0,), *fits)
         return Crowned(winner, ())
 
+    def save_winner(folder: Path, *_: object) -> str:
+        for name in ("model.keras", "networks.npz"):
+            (folder / name).touch()
+        return networks_digest(folder / "networks.npz")
+
     for engine in ("KerasEvaluator", "FusedEvaluator"):
         monkeypatch.setattr(evonet.setup, engine, Fake)
     monkeypatch.setattr(evonet.loop, "compile_loops", lambda *_: None)
     monkeypatch.setattr(evonet.loop, "fit_baselines", lambda *_: iter(()))
     monkeypatch.setattr(evonet.finale, "crown", crown)
-    monkeypatch.setattr(
-        evonet.finale,
-        "save_winner",
-        lambda folder, *_: [(folder / n).touch() for n in ("model.keras", "networks.npz")],
-    )
+    monkeypatch.setattr(evonet.finale, "save_winner", save_winner)
     return Fake

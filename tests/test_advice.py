@@ -301,6 +301,10 @@ class TestTarget:
         assert finding.flags == ("--metric", "balanced_accuracy")
         assert found(clean(13), y, metric="balanced_accuracy") == []
 
+    def test_a_class_that_no_row_has_is_not_rare(self) -> None:
+        y = pd.Series(["a", "b"] * (N // 2), dtype=pd.CategoricalDtype(["a", "b", "never"]))
+        assert CHECKS["imbalance"].find(evidence(clean(15), y)) == []
+
     def test_outliers_are_counted_beyond_tukeys_outer_fences(self) -> None:
         y = quantity(14)
         y[:8] = [900, 800, -700, 1000, 850, 950, -600, 1100]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from planted import Planted, add, genome, plant
+from served import Served
 from test_page import HARD, HOSTILE, rows
-from test_watch import Watched
 
 from evonet.page.html import write_report
 from evonet.store.record import RunRecord
@@ -144,6 +144,41 @@ def test_keyboard_walks_through_the_marks_of_a_picture(
     tab.context.close()
 
 
+def test_the_first_step_back_is_to_the_last_mark(browser: Any, reports: dict[str, Path]) -> None:
+    tab = Tab(browser, 1280, "light")
+    page = tab.open(reports["finished"])
+    page.locator("#fitness .wide svg").focus()
+    said = []
+    for key in ("ArrowLeft", "ArrowRight", "ArrowLeft"):  # there, around to the first, and back
+        page.keyboard.press(key)
+        box = page.locator("#fitness .wide .hot").first.bounding_box()
+        said.append(box["x"] + box["width"] / 2)
+    places = page.locator("#fitness .wide [data-c]").evaluate_all(
+        "(marks) => marks.map((m) => m.getBoundingClientRect()).map((b) => b.x + b.width / 2)"
+    )
+    expected = [max(places), min(places), max(places)]
+    assert said == pytest.approx(expected, abs=1)  # pixel
+    tab.context.close()
+
+
+def test_a_request_that_fails_once_is_forgotten(browser: Any, tmp_path: Path) -> None:
+    watched = Served("watch", plant(tmp_path / "run", rows(2)))
+    try:
+        tab = Tab(browser, 1280, "light")
+        page = tab.page
+        page.goto(f"http://127.0.0.1:{watched.port}/")
+        before = page.locator("#state").evaluate("(e) => e.outerHTML")
+        page.route("**/state", lambda route: route.abort())
+        page.get_by_text("the server has ended").wait_for(timeout=60_000)
+        page.wait_for_timeout(2500)  # for a second failure, which is not to be taken for the state
+        page.unroute("**/state")
+        page.get_by_text("the server has ended").wait_for(state="detached", timeout=60_000)
+        assert page.locator("#state").evaluate("(e) => e.outerHTML") == before
+        tab.context.close()
+    finally:
+        watched.end()
+
+
 def test_tap_shows_and_a_tap_elsewhere_hides(browser: Any, reports: dict[str, Path]) -> None:
     tab = Tab(browser, 390, "light", has_touch=True)
     page = tab.open(reports["finished"])
@@ -161,7 +196,7 @@ def test_tap_shows_and_a_tap_elsewhere_hides(browser: Any, reports: dict[str, Pa
 def test_live_page_takes_over_what_changed_and_stays_where_it_is(
     browser: Any, tmp_path: Path
 ) -> None:
-    watched = Watched(plant(tmp_path / "run", rows(2)))
+    watched = Served("watch", plant(tmp_path / "run", rows(2)))
     try:
         tab = Tab(browser, 1280, "light")
         page = tab.page
@@ -179,5 +214,4 @@ def test_live_page_takes_over_what_changed_and_stays_where_it_is(
         assert tab.complaints == []
         tab.context.close()
     finally:
-        watched.process.kill()
-        watched.process.communicate()
+        watched.end()

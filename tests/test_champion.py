@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +17,24 @@ from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 
+from evonet.champion import crowning
 from evonet.champion.baselines import fit_baselines
-from evonet.champion.crowning import crown, keras_model
+from evonet.champion.crowning import crown, keras_model, save_winner
 from evonet.champion.fitting import Fitter, best_fit
 from evonet.champion.prediction import load_predictor, predict_file
+from evonet.champion.predictor import networks_digest
 from evonet.champion.winner import FINAL_REPEAT, Finalist
+from evonet.cli.winners import predict_command
 from evonet.config import make_config
 from evonet.data.dataset import load_dataset
+from evonet.data.files import read_portions
 from evonet.errors import ConfigError, DataError, RecordError, TrainingError
 from evonet.evaluation import Budget, Evaluation
 from evonet.genome import Genome, Layer
 from evonet.genome.files import read_genomes
 from evonet.metrics import METRICS, choose_metric
 from evonet.progress import RunResult
-from evonet.run import train
+from evonet.run import resume, train
 from evonet.store.record import RunRecord
 from evonet.streams import training_seed
 from evonet.training.evaluator import Outcome
@@ -132,14 +141,195 @@ def test_words_in_a_column_of_numbers_are_named_with_their_row(wine, tmp_path) -
 
 
 def test_damaged_networks_are_named(wine, tmp_path) -> None:
-    import shutil
-
     result, table = wine
     shutil.copytree(result.folder, tmp_path / "run")
     networks = tmp_path / "run" / "networks.npz"
     networks.write_bytes(networks.read_bytes()[:2000])
     with pytest.raises(RecordError, match=r"networks\.npz is damaged: .*delete it and run evonet"):
         predict(tmp_path / "run", table)
+
+
+class TestPredictCommand:
+    """What is written is whole, and who reads only the beginning hears no complaint."""
+
+    def in_portions(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(read_portions, "__defaults__", ((), 50))
+
+    def test_an_error_in_a_later_row_leaves_the_file_as_it_was(
+        self, wine: tuple[RunResult, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        result, table = wine
+        frame = pd.read_csv(table).astype({"alcohol": object})
+        frame.loc[120, "alcohol"] = "strong"
+        frame.to_csv(tmp_path / "n.csv", index=False)
+        self.in_portions(monkeypatch)
+        output = tmp_path / "out" / "p.csv"
+        output.parent.mkdir()
+        for before in (None, "precious\n"):
+            if before:
+                output.write_text(before)
+            with pytest.raises(DataError, match="Column 'alcohol' holds 'strong'"):
+                predict_command(run=str(result.folder), file=tmp_path / "n.csv", output=output)
+            assert (output.read_text() if output.exists() else None) == before
+            assert list(output.parent.iterdir()) == ([output] if before else [])
+
+    def test_output_is_what_standard_output_gets_and_links_stay(
+        self, wine: tuple[RunResult, Path], tmp_path: Path, capsys, monkeypatch
+    ) -> None:
+        result, table = wine
+        self.in_portions(monkeypatch)
+        predict_command(run=str(result.folder), file=table)
+        printed = capsys.readouterr().out
+        (tmp_path / "link.csv").symlink_to(tmp_path / "p.csv")
+        predict_command(run=str(result.folder), file=table, output=tmp_path / "link.csv")
+        assert (tmp_path / "p.csv").read_text() == printed
+        assert (tmp_path / "link.csv").is_symlink()
+        expected = predict(result.folder, table)
+        pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "p.csv"), expected)
+
+    def test_a_pipe_with_a_name_is_written_to_and_not_replaced(
+        self, wine: tuple[RunResult, Path], tmp_path: Path
+    ) -> None:
+        result, table = wine
+        os.mkfifo(tmp_path / "pipe")
+        reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+        predict_command(run=str(result.folder), file=table, output=tmp_path / "pipe")
+        assert len(os.read(reader, 2**16).splitlines()) == 179
+        os.close(reader)
+        assert (tmp_path / "pipe").is_fifo()
+
+    def test_output_that_cannot_be_written_is_named(
+        self, wine: tuple[RunResult, Path], tmp_path: Path
+    ) -> None:
+        result, table = wine
+        for output in (tmp_path, tmp_path / "none" / "p.csv"):
+            with pytest.raises(DataError, match=r"Cannot write .*(a directory|No such file)"):
+                predict_command(run=str(result.folder), file=table, output=output)
+
+    def test_who_reads_the_first_lines_only_hears_no_complaint(
+        self, wine: tuple[RunResult, Path], tmp_path: Path
+    ) -> None:
+        result, table = wine
+        # Some megabytes of predictions: more than a pipe holds.
+        pd.concat([pd.read_csv(table)] * 600).to_csv(tmp_path / "long.csv", index=False)
+        long, flags = str(tmp_path / "long.csv"), ["--probabilities"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "evonet", "predict", str(result.folder), long, *flags],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith("prediction,")
+        process.stdout.close()
+        with process.stderr:
+            assert process.stderr.read() == ""
+        assert process.wait() == 1  # as Python and its tools end where nobody reads on
+
+
+class TestNetworksOfTheRecord:
+    """Only arrays that the record's winner has are predicted with."""
+
+    @pytest.fixture
+    def run(self, wine: tuple[RunResult, Path], tmp_path: Path) -> Path:
+        return Path(shutil.copytree(wine[0].folder, tmp_path / "run"))
+
+    def rewrite(self, run: Path, change: Callable[[list[np.ndarray]], list[np.ndarray]]) -> None:
+        """Change the winner's arrays, and let the record have the digest of the new file."""
+        file = run / "networks.npz"
+        with np.load(file) as arrays:
+            own = [arrays[name] for name in arrays.files if name.startswith("0.")]
+        np.savez(file, **{f"0.{i}": array for i, array in enumerate(change(own))})
+        with RunRecord(run) as record:
+            record.add_winner({**record.winners()[-1], "networks": networks_digest(file)})
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            pytest.param(lambda own: [own[0].T, *own[1:]], id="turned"),
+            pytest.param(lambda own: [own[0], *own[:0:-1]], id="another order"),
+            pytest.param(lambda own: [a.astype(np.float64) for a in own], id="another kind"),
+            pytest.param(lambda own: own[:-1], id="one too few"),
+        ],
+    )
+    def test_arrays_that_do_not_fit_are_refused(self, run: Path, change: Callable) -> None:
+        self.rewrite(run, lambda own: own)
+        load_predictor(run)  # as they are, they fit
+        self.rewrite(run, change)
+        with pytest.raises(RecordError, match=r"networks\.npz is of another run.* delete it and"):
+            load_predictor(run)
+
+    def test_a_preparation_with_fewer_inputs_is_refused(self, run: Path) -> None:
+        with RunRecord(run) as record:
+            data = record.fact("data")
+            del data["preparation"]["columns"][0]
+            record.set_facts({"data": data})
+        with pytest.raises(RecordError, match=r"networks\.npz is of another run"):
+            load_predictor(run)
+
+    def test_another_compression_is_damage(self, run: Path) -> None:
+        file = run / "networks.npz"
+        content = bytearray(file.read_bytes())
+        at = content.rindex(b"PK\x01\x02")  # the last file's entry; its method is 10 bytes on
+        content[at + 10] = 97
+        file.write_bytes(content)
+        with pytest.raises(RecordError, match=r"networks\.npz is damaged: .*compression"):
+            load_predictor(run)
+
+    def other_fit(self, run: Path) -> crowning.Crowned:
+        """The same genome on the same data, from another seed."""
+        with RunRecord(run) as record:
+            dataset = load_dataset(make_config(record.fact("config")))
+        loss, metric = "sparse_categorical_crossentropy", choose_metric("auto", dataset.target)
+        crowned = crown([Finalist(GENOME)], Fitter(dataset, metric, loss), [Budget(2, 2)], 99)
+        assert crowned.networks[0].genome == GENOME
+        return crowned
+
+    def test_killed_between_files_and_record_predicts_nothing_and_resumes(
+        self, run: Path, wine: tuple[RunResult, Path]
+    ) -> None:
+        result, table = wine
+        predictor = load_predictor(run)
+        save_winner(run, self.other_fit(run), len(predictor.preparation.inputs), predictor.target)
+        with pytest.raises(RecordError, match="of another fit than the winner in the record"):
+            predict(run, table)
+        resume(run)
+        assert predict(run, table, True).equals(predict(result.folder, table, True))
+        assert not (run / "new_winner").exists()
+
+    def test_killed_while_files_are_written_predicts_as_before_and_resumes(
+        self, run: Path, wine: tuple[RunResult, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        result, table = wine
+        predictor, crowned = load_predictor(run), self.other_fit(run)
+        n_inputs = len(predictor.preparation.inputs)
+        with monkeypatch.context() as patch:
+            patch.setattr(crowning, "keras_model", _interrupted)
+            with pytest.raises(KeyboardInterrupt, match="as a kill would"):
+                save_winner(run, crowned, n_inputs, predictor.target)
+        assert predict(run, table, True).equals(predict(result.folder, table, True))
+        save_winner(run, crowned, n_inputs, predictor.target)  # what was left over is in no way
+        assert not (run / "new_winner").exists()
+
+    def test_a_record_without_a_digest_is_read(self, run: Path) -> None:
+        with RunRecord(run) as record:
+            last = record.winners()[-1]
+            del last["networks"]
+            record.add_winner(last)
+        load_predictor(run)
+
+    def test_networks_that_are_gone_are_made_again(
+        self, run: Path, wine: tuple[RunResult, Path]
+    ) -> None:
+        result, table = wine
+        (run / "networks.npz").unlink()
+        resume(run)
+        assert predict(run, table, True).equals(predict(result.folder, table, True))
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt("as a kill would, in the middle")
 
 
 def test_linear_baseline_is_scikit_learns_on_the_same_rows() -> None:

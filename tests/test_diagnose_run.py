@@ -31,11 +31,13 @@ from evonet.diagnosis.lines import diagnosis_lines
 from evonet.diagnosis.subject import load_subject
 from evonet.errors import DataError, RecordError
 from evonet.genome import Genome, Layer
+from evonet.page import html
 from evonet.page.html import write_report
 from evonet.report import look
 from evonet.report.diagnosis import DIAGNOSIS_FIGURES, save_diagnosis
 from evonet.run import evolve, train
 from evonet.store.record import RunRecord
+from evonet.store.snapshot import Snapshot
 
 __all__ = ["fake_training"]
 
@@ -365,3 +367,31 @@ def test_the_report_has_a_diagnosis_as_long_as_the_data_are_there(
     finally:
         moved.rename(table)
     assert "Health of the winner" not in page
+
+
+def test_the_report_has_no_diagnosis_of_a_run_whose_settings_are_unknown(
+    classes: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(classes, tmp_path / "run")
+    with RunRecord(folder) as record:
+        record.set_facts({"config": {**record.fact("config"), "of_another_evonet": 1}})
+    page = write_report(folder, tmp_path / "r.html").read_text("utf-8")
+    assert "Health of the winner" not in page
+
+
+def test_the_report_is_of_one_moment(classes: Path, tmp_path: Path, monkeypatch) -> None:
+    folder = shutil.copytree(classes, tmp_path / "run")
+    before = write_report(folder, tmp_path / "before.html").read_text("utf-8")
+
+    class Crowned(Snapshot):
+        """A snapshot after which the run finds another winner."""
+
+        def __init__(self, folder: Path) -> None:
+            super().__init__(folder)
+            with RunRecord(folder) as record:
+                last = record.winners()[-1]
+                winner = {**last["winner"], "validation_loss": [9.0] * 20, "train_loss": [9.0] * 20}
+                record.add_winner({**last, "winner": winner})
+
+    monkeypatch.setattr(html, "Snapshot", Crowned)
+    assert write_report(folder, tmp_path / "after.html").read_text("utf-8") == before

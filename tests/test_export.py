@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import keyword
+import shutil
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +26,23 @@ import evonet.extras
 from evonet.champion.prediction import load_predictor
 from evonet.champion.predictor import Network, Predictor
 from evonet.config import make_config
-from evonet.data.files import Features
+from evonet.data.files import Features, read_table
 from evonet.data.preparation import CategoricalColumn, fit_preparation
 from evonet.data.sources import EMBEDDED, read_source
+from evonet.data.stored_preparation import preparation_from_dict
 from evonet.data.target import Target
 from evonet.deploy.exporting import export
 from evonet.deploy.formats import FORMATS
+from evonet.deploy.onnx_model import onnx_model
 from evonet.deploy.script import training_script
 from evonet.deploy.script_network import Training
 from evonet.deploy.signature import UNSEEN, example_rows, plain_names
-from evonet.errors import ConfigError, ExportError
+from evonet.errors import ConfigError, ExportError, RecordError
 from evonet.evaluation import Budget
 from evonet.genome import Genome, Layer
 from evonet.genome.genes import ACTIVATIONS, OPTIMIZERS, SCHEDULES
 from evonet.run import train
-from evonet.training.keras_model import make_loss, make_optimizer
+from evonet.training.keras_model import build_network, make_loss, make_optimizer
 
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
@@ -265,19 +273,295 @@ def settings(optimizer: Any) -> tuple[dict[str, Any], list[float]]:
     return {**config, "name": type(optimizer).__name__}, rates  # names are counted up
 
 
-def test_a_model_that_predicts_something_else_is_refused(
-    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from dataclasses import replace
+SMALL = Genome((Layer(3, "relu"),), "he_normal", "sgd", 0.1, 8)
+TRAINING = Training("t.csv", "mae", Budget(1, 1), False)
+QUANTITY = Target("y", "regression", mean=3.0, scale=2.0)
+CLASSES = Target("y", "multiclass", ("a", "b", "c"))
 
-    onnx = FORMATS["onnx"]
+
+def made_predictor(features: Features, target: Target = QUANTITY) -> Predictor:
+    """What a run on these features could predict with: a network that never trained."""
+    preparation, _ = fit_preparation(features, 32)
+    network = build_network(SMALL, len(preparation.inputs), target.n_outputs)
+    return Predictor(preparation, target, (Network(SMALL, tuple(network.get_weights())),))
+
+
+Exports = Callable[..., evonet.deploy.exporting.Exported]
+
+
+@pytest.fixture
+def exported_as(monkeypatch: pytest.MonkeyPatch) -> Exports:
+    """Exports a predictor as if it were a run's; other functions of the format may take part."""
+
+    def exported(predictor: Predictor, name: str, output: Path | None, **other: Any) -> Any:
+        module, formats = evonet.deploy.exporting, {name: replace(FORMATS[name], **other)}
+        monkeypatch.setattr(module, "load_predictor", lambda *_: predictor)
+        monkeypatch.setattr(module, "_training", lambda _: TRAINING)
+        monkeypatch.setattr(module, "FORMATS", formats)
+        return export(Path("run"), name, output)
+
+    return exported
+
+
+NUMBERS = pd.DataFrame({"x": [0.0, 1.0, 2.0], "w": [3.0, 1.0, 1.0]})
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, those with a dot before their names too."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_failed_export_leaves_the_earlier_one_and_nothing_beside_it(
+    exported_as: Exports, name: str, tmp_path: Path
+) -> None:
+    predictor, path = made_predictor(NUMBERS), tmp_path / f"m{FORMATS[name].suffix}"
+    exported_as(predictor, name, path)
+    before = contents(tmp_path)
+    assert before
+    other = made_predictor(NUMBERS)  # of other weights
 
     def off(*args: Any) -> np.ndarray:
-        return onnx.predict(*args) + 0.01
+        return FORMATS[name].predict(*args) + 0.02
 
-    monkeypatch.setattr(evonet.deploy.exporting, "FORMATS", {"onnx": replace(onnx, predict=off)})
+    def crash(*args: Any) -> np.ndarray:
+        raise RuntimeError("crashed")
+
     with pytest.raises(ExportError, match=r"predicts something else than the run does, by 0\.01"):
-        export(runs["words"], "onnx", tmp_path / "m.onnx")
+        exported_as(other, name, path, predict=off)  # 0.02 are 0.01 deviations
+    with pytest.raises(RuntimeError, match="crashed"):
+        exported_as(other, name, path, predict=crash)
+    assert contents(tmp_path) == before
+    assert {p.name for p in tmp_path.iterdir()} == {Path(file).parts[0] for file in before}
+    exported_as(other, name, path)
+    after = contents(tmp_path)
+    assert after != before or name == "python"  # a script has no weights
+    assert set(after) == set(before)
+
+
+@pytest.mark.parametrize("inside", ["precious.txt", "1/precious.txt"])
+def test_a_folder_that_is_no_export_is_refused_and_kept(
+    exported_as: Exports, inside: str, tmp_path: Path
+) -> None:
+    precious = tmp_path / "mine" / inside
+    precious.parent.mkdir(parents=True)
+    precious.write_text("years of work")
+    with pytest.raises(ExportError, match=r"expected an empty folder or an earlier export\. Pass"):
+        exported_as(made_predictor(NUMBERS), "savedmodel", tmp_path / "mine")
+    assert contents(tmp_path / "mine") == {inside: b"years of work"}
+
+
+def test_a_saved_model_that_cannot_be_moved_leaves_the_earlier_one(
+    exported_as: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "served"
+    path.mkdir()  # an empty folder is taken
+    exported_as(made_predictor(NUMBERS), "savedmodel", path)
+    before, rename = contents(path), Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if target == path / "1" and self.name == "1":
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(ExportError, match=r"Cannot write .*served: No space left on device"):
+        exported_as(made_predictor(NUMBERS), "savedmodel", path)
+    assert contents(path) == before
+
+
+def test_what_tensorflow_says_of_a_full_disk_is_said_in_a_sentence(
+    exported_as: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorflow as tf
+
+    def full(*args: Any, **how: Any) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "no space left")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    with pytest.raises(ExportError, match=r"Cannot write .*served: no space left\."):
+        exported_as(made_predictor(NUMBERS), "savedmodel", tmp_path / "served")
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if FORMATS[name].suffix])
+def test_a_name_that_does_not_suit_the_format_is_refused_at_once(name: str, tmp_path: Path) -> None:
+    suffix = FORMATS[name].suffix
+    wanted = rf"format {name} writes \{suffix} files, got .*model\.h5; .*model\{suffix}\.$"
+    with pytest.raises(ConfigError, match=wanted):  # there is no run either
+        export(tmp_path / "nowhere", name, tmp_path / "model.h5")
+
+
+#: Words of Python, TensorFlow, Keras and ONNX, which have names of their own for what they hold.
+TAKEN = [
+    "class", "self", "features", "mean", "prediction", "probabilities", "network_0", "pixels",
+    "evonet", "prepared_networks", "where", "cast", "cast_1", "string_lookup", "functional",
+    "input_layer", "concatenate", "get_item", "constant_0", "IsNaN_0", "LabelEncoder_0", "名前",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_columns_may_have_names_that_a_format_uses_itself(
+    exported_as: Exports, name: str, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({column: rng.normal(size=40) for column in TAKEN})
+    frame["class"] = rng.choice(["a", "b", None], 40)
+    predictor = made_predictor(frame, CLASSES)
+    exported = exported_as(predictor, name, tmp_path / f"m{FORMATS[name].suffix}")
+    assert exported.difference < 1e-4
+    assert len(exported.signature.inputs) == len(TAKEN)
+
+
+@pytest.mark.filterwarnings(r"ignore:\s*Warning.* tf.lite.Interpreter is deprecated:UserWarning")
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_names_that_are_said_are_those_of_the_model(
+    exported_as: Exports, name: str, tmp_path: Path
+) -> None:
+    import keras
+    import onnxruntime
+    import tensorflow as tf
+
+    read: dict[str, Callable[[Path], Any]] = {
+        "keras": lambda path: keras.models.load_model(path).input,
+        "savedmodel": lambda path: (
+            tf.saved_model.load(str(path / "1"))
+            .signatures["serving_default"]
+            .structured_input_signature[1]
+        ),
+        "onnx": lambda path: [i.name for i in onnxruntime.InferenceSession(path).get_inputs()],
+        "tflite": lambda path: [
+            given["name"] for given in tf.lite.Interpreter(str(path)).get_input_details()
+        ],
+        "python": lambda path: {"a/b", "prediction"},  # the table's own columns
+    }
+    frame = NUMBERS.set_axis(["a/b", "prediction"], axis=1)
+    exported = exported_as(made_predictor(frame), name, tmp_path / f"m{FORMATS[name].suffix}")
+    assert set(exported.to_dict()["inputs"]) == set(read[name](exported.path))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("words", [["", None, "x"], ["", "x", "y"]])
+def test_empty_words_that_are_not_missing_ones_are_told_apart_or_refused(
+    exported_as: Exports, name: str, words: list[str | None], tmp_path: Path
+) -> None:
+    frame = pd.DataFrame({"town": pd.Series(words * 5, dtype=object), "x": np.arange(15.0)})
+    predictor, path = made_predictor(frame), tmp_path / f"m{FORMATS[name].suffix}"
+    if name == "python":
+        assert exported_as(predictor, name, path).difference < 1e-4
+        return
+    with pytest.raises(ConfigError, match=rf"Column 'town' holds empty words .* format {name} can"):
+        exported_as(predictor, name, path)
+    assert contents(tmp_path) == {}
+
+
+def test_a_quantity_far_from_zero_keeps_its_digits(exported_as: Exports, tmp_path: Path) -> None:
+    """Seconds since 1970, which float32 has to the nearest two minutes."""
+    frame = pd.DataFrame({"t": 1.7e9 + np.arange(40.0)})
+    made = made_predictor(frame)
+    rows = pd.DataFrame({"t": 1.7e9 + np.linspace(0, 40, 9)})
+    path = exported_as(made, "keras", tmp_path / "m.keras").path
+    found = FORMATS["keras"].predict(made, {"t": "t"}, path, rows)
+    np.testing.assert_allclose(found, made.predictions(rows), atol=1e-4)  # float32 sums
+
+
+def test_an_activation_that_onnx_is_not_told_of_is_named() -> None:
+    predictor = made_predictor(NUMBERS)
+    layer = Layer(3, "relu")
+    object.__setattr__(layer, "activation", "swish9")
+    genome = replace(SMALL)
+    object.__setattr__(genome, "layers", (layer,))
+    unknown = replace(predictor, networks=(replace(predictor.networks[0], genome=genome),))
+    with pytest.raises(ExportError, match=r"format onnx knows no activation 'swish9'; expected"):
+        onnx_model(unknown, {"x": "x", "w": "w"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "plant"),
+    [
+        ("words", lambda winner, data, text: winner["budget"].update(patience_epochs=text)),
+        ("words", lambda winner, data, text: winner["budget"].update(epochs=text)),
+        ("images", lambda winner, data, text: data["preparation"].update(shape=[8, text])),
+        ("images", lambda winner, data, text: data["preparation"].update(scale=text)),
+        ("words", lambda winner, data, text: data["preparation"]["columns"][0].update(fill=text)),
+    ],
+)
+def test_what_is_planted_in_a_record_is_refused_and_not_executed(
+    runs: dict[str, Path], kind: str, plant: Callable[..., None], tmp_path: Path
+) -> None:
+    folder, marker = tmp_path / "run", tmp_path / "executed"
+    shutil.copytree(runs[kind], folder)
+    text = f'x"""\n    pass\nopen({str(marker)!r}, "w").close()\ndef planted():\n    """'
+    with closing(sqlite3.connect(folder / "run.sqlite")) as file, file:
+        ((winner,),) = file.execute("SELECT winner FROM winners")
+        ((data,),) = file.execute("SELECT value FROM facts WHERE name = 'data'")
+        winner, data = json.loads(winner), json.loads(data)
+        plant(winner["winner"], data, text)
+        file.execute("UPDATE winners SET winner = ?", [json.dumps(winner)])
+        file.execute("UPDATE facts SET value = ? WHERE name = 'data'", [json.dumps(data)])
+    with pytest.raises(RecordError, match=r"is .*x\"\"\".*; expected a"):
+        export(folder, "python", tmp_path / "m.py")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"columns": [{"kind": "numeric", "name": 3}]},
+        {"columns": [{"mean": float("inf")}]},
+        {"columns": [{"scale": 0.0}]},
+        {"columns": [{"marks_missing": 1}]},
+        {"columns": [{}, {"categories": ["a", 3]}]},
+        {"columns": [{}, {"categories": "ab"}]},
+        {"columns": [{}, {"pools_rare": None}]},
+    ],
+)
+def test_fields_of_another_kind_are_refused(changed: dict[str, Any]) -> None:
+    frame = pd.DataFrame({"x": np.arange(9.0), "town": ["a", "b", "c"] * 3})
+    record = json.loads(json.dumps(fit_preparation(frame, 32)[0].to_dict()))
+    assert preparation_from_dict(record) == fit_preparation(frame, 32)[0]
+    for column, change in zip(record["columns"], changed["columns"], strict=False):
+        column.update(change)
+    with pytest.raises(RecordError, match=r"of the run's preparation is .*; expected "):
+        preparation_from_dict(record)
+
+
+@pytest.mark.parametrize("value", ["3", 3.0, True, 0, None])
+def test_budgets_are_whole_numbers(value: Any) -> None:
+    with pytest.raises(RecordError, match=r"epochs of a budget is .*; expected a whole number of"):
+        Budget(value, 3)
+    with pytest.raises(RecordError, match=r"patience_epochs of a budget is .*; expected a whole"):
+        Budget(3, value)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "int64", "object"])
+def test_the_script_encodes_labels_of_every_kind(kind: str) -> None:
+    target = Target("y", "multiclass", (0, 1, 2))
+    script = script_of(NUMBERS, target, SMALL, TRAINING)
+    labels = np.array([2, 0, 1], kind)
+    assert script["encode"](labels).tolist() == [2, 0, 1]
+    assert script["encode"](pd.Series(labels)).tolist() == target.encode(pd.Series(labels)).tolist()
+    words = Target("y", "multiclass", (0.5, 1, "x"))
+    script = script_of(NUMBERS, words, SMALL, TRAINING)
+    assert script["encode"](np.array([1.0, "x", 0.5], object)).tolist() == [1, 2, 0]
+
+
+def test_the_script_spells_categories_as_evonet_does() -> None:
+    frame = pd.DataFrame({"size": pd.Categorical([1.0, 2.0, 2.5] * 4)})
+    preparation, _ = fit_preparation(frame, 32)
+    script = script_of(frame, CLASSES, SMALL, TRAINING)
+    assert script["prepare"](frame).sum() == 12  # each row has its category
+    np.testing.assert_array_equal(script["prepare"](frame), preparation.transform(frame))
+
+
+def test_the_script_reads_a_long_column_as_one(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    names, rest = "".join(f",c{i}" for i in range(62)), ",0" * 62  # pandas' portions are shorter
+    rows = [f"1.50,0{rest}"] * 40_000 + [f"large,1{rest}"]
+    file.write_text("\n".join([f"size,y{names}", *rows]))
+    script = script_of(NUMBERS, QUANTITY, SMALL, TRAINING)
+    features, _ = script["read"](str(file))
+    assert features["size"].map(str).tolist() == read_table(file)["size"].tolist()
 
 
 def test_a_missing_package_is_named(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,12 +576,16 @@ def test_a_place_that_cannot_be_written_is_named(runs: dict[str, Path], tmp_path
         export(runs["words"], "onnx", tmp_path / "file" / "m.onnx")
 
 
-@given(st.lists(st.text(max_size=20), unique=True, max_size=8))
+WORDS = st.text(max_size=20) | st.sampled_from([*keyword.kwlist, "self", "class_", "Class"])
+
+
+@given(st.lists(WORDS, unique=True, max_size=8))
 @examples(100)
 def test_plain_names_are_identifiers_and_differ(names: list[str]) -> None:
     found = plain_names(names)
     assert list(found) == names
     assert all(name.isidentifier() and name.isascii() for name in found.values())
+    assert not any(keyword.iskeyword(name) or name == "self" for name in found.values())
     assert len({name.lower() for name in found.values()}) == len(names)
 
 

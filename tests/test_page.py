@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import json
 import re
+import shlex
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import FakeEvaluator, fake_training
-from planted import Planted, crown, evaluation, genome, plant
+from planted import Planted, add, crown, evaluation, genome, plant
 
 from evonet.config import make_config
 from evonet.errors import RecordError
@@ -24,7 +25,12 @@ from evonet.page.html import render, write_report
 from evonet.page.sections import SECTIONS, sections_of
 from evonet.page.view import View
 from evonet.run import evolve, train
-from evonet.store.record import RunRecord, StoredEvaluation
+from evonet.store.record import (
+    RunRecord,
+    StoredCandidate,
+    StoredEvaluation,
+    StoredGeneration,
+)
 from evonet.store.snapshot import Snapshot
 
 __all__ = ["fake_training"]
@@ -295,6 +301,39 @@ def test_output_that_cannot_be_written_names_the_flag(tmp_path: Path) -> None:
     assert write_report(folder, tmp_path / "new" / "r.html").is_file()
 
 
+def test_scores_are_counted_and_only_a_search_flatters(tmp_path: Path) -> None:
+    first = Planted(genome(0), 0.8)
+    repeats = {"search_score": 0.9, "repeats": [0.8, 0.7]}
+    for name, changes, times in (
+        ("trained", {"search_score": None}, "twice"),
+        ("searched", {}, "three times"),
+        ("repeated", repeats, "four times"),
+    ):
+        folder = plant(tmp_path / name, [[first]])
+        with RunRecord(folder) as record:
+            crown(record, first, 0.7, **changes)
+        page = Page(page_of(folder))
+        assert f"The same network, scored {times}." in page.text
+        assert ("luckiest" in page.text) == ("from the search to the test" in page.text)
+        assert ("luckiest" in page.text) == (name != "trained")
+
+
+def test_durations_have_one_unit(tmp_path: Path) -> None:
+    folder = plant(tmp_path / "run", [])
+    with RunRecord(folder) as record:
+        for number, seconds in enumerate((75.0, 7300.0)):
+            p = Planted(genome(number), 0.5)
+            add(record, str(number), p)
+            born = StoredCandidate(number, 0, p.genome.key, str(number), "random", ())
+            record.commit_generation(
+                StoredGeneration(number, ((p.genome.key, 0.5),), 0, seconds), [born]
+            )
+    text = page_of(folder)
+    assert "\n1:15 minutes" in text
+    assert re.search(r"\n2 h 01\W", text)
+    assert "2 h 01 minutes" not in text
+
+
 class TestAdvice:
     """Each rule speaks of a run planted for it, and is silent about its twin."""
 
@@ -329,7 +368,8 @@ class TestAdvice:
                 "generations": [
                     [Planted(genome(100 * i + k), b if k == 0 else o) for k in range(10)]
                     for i, (b, o) in pairs
-                ]
+                ],
+                "stopped": "the last generation is done",
             }
 
         rising = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95]
@@ -339,6 +379,48 @@ class TestAdvice:
         settled = [0.1, 0.5, 0.9, 0.9, 0.9, 0.9]
         assert self.of(tmp_path / "c", "rising", **run(flat, settled)) == ""
         assert self.of(tmp_path / "d", "rising", **run(rising[:3], rising[:3])) == ""
+
+    def test_a_search_that_is_not_over_has_not_ended(self, tmp_path: Path) -> None:
+        made = [[Planted(genome(i), 0.1 * i)] for i in range(6)]
+        over = {"stopped": "the last generation is done"}
+        assert "ended" in self.of(tmp_path / "a", "rising", generations=made, **over)
+        assert self.of(tmp_path / "b", "rising", generations=made) == ""
+
+    def test_a_lead_by_chance_and_none_at_all(self, tmp_path: Path) -> None:
+        # Means are those of the three scores: a lead of 0.01, and of -0.01.
+        first, second = Planted(genome(0), 0.9), Planted(genome(1), 0.8)
+        for name, other in (("a", 0.80), ("b", 0.82)):
+            folder = plant(tmp_path / name, [[first, second]], winner=first)
+            with RunRecord(folder) as record:
+                for i, move in enumerate((-0.1, 0.0, 0.1)):
+                    for of, mean in ((first, 0.81), (second, other)):
+                        again = StoredEvaluation(
+                            f"again {of.genome.key} {i}",
+                            "trained",
+                            of.genome,
+                            evaluation(replace(of, score=mean + move)),
+                            i + 2,
+                        )
+                        record.add_evaluation(again)
+            with Snapshot(folder) as record:
+                (step,) = RULES["smaller"](View(record))
+            assert ("It leads the next finalist by 0.01000" in step.text) == (name == "a")
+            assert ("another finalist had a mean score that is as good" in step.text) == (
+                name == "b"
+            )
+            assert "-0.01" not in step.text
+
+    @pytest.mark.parametrize("rule", ["go on", "rising", "early best"])
+    def test_commands_can_be_pasted(self, tmp_path: Path, rule: str) -> None:
+        folder = tmp_path / ("it's $HOME; a `long` name " + "x" * 150) / "my run"
+        folder.parent.mkdir()
+        scores = [0.9] * 10 if rule == "early best" else [0.1 * i for i in range(10)]
+        made = [[Planted(genome(i), score)] for i, score in enumerate(scores)]
+        stopped = None if rule == "go on" else "the last generation is done"
+        with Snapshot(plant(folder, made, stopped=stopped)) as record:
+            (step,) = RULES[rule](View(record))
+        named = [Path(word) for word in shlex.split(step.command) if "/" in word]
+        assert named == [folder / "config.toml" if rule == "early best" else folder]
 
     def test_border_of_a_range(self, tmp_path: Path) -> None:
         def run(size: int) -> dict:

@@ -23,8 +23,8 @@ from evonet.data.preparation import (
     Preparation,
     TablePreparation,
     fit_preparation,
-    preparation_from_dict,
 )
+from evonet.data.stored_preparation import preparation_from_dict
 
 FLOATS = st.one_of(st.none(), st.floats(width=32, allow_infinity=False))
 CENTS = st.integers(-100_000, 100_000).map(lambda cents: cents / 100)

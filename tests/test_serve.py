@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from strategies import examples
 from evonet.champion.prediction import load_predictor
 from evonet.champion.predictor import Predictor
 from evonet.config import make_config
-from evonet.deploy.endpoint import MOST_BYTES, answer, service_signature
+from evonet.deploy.endpoint import MOST_BYTES, answer, prediction_service, service_signature
 from evonet.errors import ConfigError, DataError
 from evonet.genome import Genome, Layer
 from evonet.local_server import require_server
@@ -99,6 +102,61 @@ def test_what_is_wrong_comes_back_in_words(served: Served) -> None:
     assert (status, json.loads(text)["error"]) == (413, "A request has at most 67,108,864 bytes.")
 
 
+async def status_of(service: Any, method: str, path: str, body: bytes = b"") -> int:
+    """The status of a service's answer, without a server."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "query_string": b""}
+    await service({**scope, "headers": [(b"host", b"localhost")]}, receive, send)
+    return sent[0]["status"]
+
+
+def test_it_answers_others_while_it_predicts_one_request_at_a_time(
+    words: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, go_on, busy, most = prediction_service(words), threading.Event(), [0], [0]
+
+    def slow(*_: object) -> dict[str, Any]:
+        busy[0] += 1
+        most[0] = max(most[0], busy[0])
+        assert go_on.wait(20)
+        time.sleep(0.05)
+        busy[0] -= 1
+        return {}
+
+    async def main() -> list[int]:
+        asked = [asyncio.create_task(status_of(service, "POST", "/predict")) for _ in range(3)]
+        while not busy[0]:
+            await asyncio.sleep(0.01)
+        described = await asyncio.wait_for(status_of(service, "GET", "/"), 10)
+        assert not any(task.done() for task in asked)
+        go_on.set()
+        return [described, *await asyncio.gather(*asked)]
+
+    monkeypatch.setattr("evonet.deploy.endpoint.answer", slow)
+    assert asyncio.run(main()) == [200] * 4
+    assert most == [1]
+
+
+def test_it_predicts_before_it_serves(words: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    predictions = Predictor.predictions
+
+    def counted(self: Predictor, features: Any) -> np.ndarray:
+        seen.append(len(features))
+        return predictions(self, features)
+
+    monkeypatch.setattr(Predictor, "predictions", counted)
+    prediction_service(words)
+    assert len(seen) == 1
+
+
 def test_ctrl_c_ends_it_without_a_word(runs: dict[str, Path]) -> None:
     started = Served("serve", runs["quantity"])
     assert started.ask()[0] == 200
@@ -122,6 +180,7 @@ def test_images_are_nested_lists(runs: dict[str, Path]) -> None:
     image = np.full((8, 8), 3.0)
     said = asked(predictor, image.tolist())
     assert said["predictions"] == predictor.target.labels(predictor.predictions(image[None]))
+    assert asked(predictor, np.full((8, 8), 3).tolist()) == said  # as JavaScript writes it
     assert "(8, 8)" in service_signature(predictor)["POST /predict"]["instances"][0]
     with pytest.raises(DataError, match=r"Expected images \(8, 8\) as nested lists of numbers"):
         asked(predictor, [[1, 2], [3]])
@@ -142,6 +201,8 @@ def test_images_are_nested_lists(runs: dict[str, Path]) -> None:
         (b'{"instances": [{"age": 1, "town": ["A"]}]}', "'town' is neither a word, a number nor"),
         (b'{"instances": [{"age": "old", "town": "A"}]}', "'age' holds 'old' in row"),
         (b'{"instances": [{"age": 1e999, "town": "A"}]}', "'age' is infinite in row"),
+        (rb'{"instances": [{"age": 1, "town": "x\ud800"}]}', r"'town' holds half a character, 'x"),
+        (b'{"instances": [{"age": "\xed\xa0\x80", "town": "A"}]}', "'age' holds half a char"),
     ],
 )
 def test_other_requests_are_refused(words: Predictor, body: bytes, message: str) -> None:
@@ -149,9 +210,11 @@ def test_other_requests_are_refused(words: Predictor, body: bytes, message: str)
         answer(words, body)
 
 
+#: Halves of pairs of UTF-16 are among it, which JSON can write and UTF-8 cannot.
+TEXT = st.text(st.characters() | st.characters(categories=["Cs"]))
 JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    st.none() | st.booleans() | st.floats() | st.integers() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
 )
 ROW = st.fixed_dictionaries({"age": JSON, "town": JSON}) | JSON
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -45,29 +45,6 @@ class Finding:
         return {**asdict(self), "command": self.command}
 
 
-def listed(names: Sequence[str], most: int = 6) -> str:
-    """Names of columns or classes in a sentence, shortened to what people read."""
-    shown = ", ".join(repr(str(name)[:40]) for name in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
 def drops(columns: Iterable[str]) -> tuple[str, ...]:
     """The flags that leave columns out."""
     return tuple(word for name in columns for word in ("--drop", name))
-
-
-def percent(share: float) -> str:
-    """A share as people read it.
-
-    Example:
-        >>> percent(0.847), percent(0.0123), percent(0.99996), percent(0.00002), percent(1)
-        ('85 %', '1.2 %', '99.99 %', '0.01 %', '100 %')
-    """
-    value = 100 * share
-    if value in (0, 100):
-        return f"{value:.0f} %"
-    if 10 <= value <= 99:
-        return f"{value:.0f} %"
-    if value > 99:
-        return f"{min(value, 99.99):.4g} %"
-    return f"{max(value, 0.01):.2g} %"

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evonet.advice.finding import percent
 from evonet.config import RunConfig
+from evonet.phrases import percent
 
 #: Columns that are listed; ``--json`` has all.
 _MOST_COLUMNS = 20

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from evonet.advice.evidence import Evidence, is_identifier
-from evonet.advice.finding import Finding, listed, percent
+from evonet.advice.finding import Finding
+from evonet.phrases import listed, percent
 
 #: From this share of a part on, rows that were seen in training move its score. Untuned.
 _MANY = 0.01

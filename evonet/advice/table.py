@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from evonet.advice.evidence import Evidence, is_identifier
-from evonet.advice.finding import Finding, drops, listed, percent
+from evonet.advice.finding import Finding, drops
+from evonet.phrases import listed, percent
 
 #: Columns with a larger share of missing values are named. Untuned.
 _MOSTLY = 0.5

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from evonet.advice.evidence import Evidence
-from evonet.advice.finding import Finding, percent
+from evonet.advice.finding import Finding
+from evonet.phrases import percent
 
 #: A commonest class so many times as large as the rarest rules the accuracy. Untuned.
 _UNEVEN = 10
@@ -20,6 +21,7 @@ def find_imbalance(evidence: Evidence) -> list[Finding]:
     if not evidence.is_class or evidence.config.metric not in ("auto", "accuracy"):
         return []
     counts = evidence.labels.value_counts()
+    counts = counts[counts > 0]  # of a Categorical, classes that no row has are counted too
     common, rare = int(counts.iloc[0]), int(counts.iloc[-1])
     if common < _UNEVEN * rare:
         return []

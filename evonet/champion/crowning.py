@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,13 @@ from typing import Any
 
 from evonet.champion.ensemble import criterion_on_validation, greedy_shares, mixture
 from evonet.champion.fitting import Fit, Fitter, best_fit, fits_of
-from evonet.champion.predictor import NETWORKS_FILE, Network, Predictor, save_networks
+from evonet.champion.predictor import (
+    NETWORKS_FILE,
+    Network,
+    Predictor,
+    networks_digest,
+    save_networks,
+)
 from evonet.champion.winner import FINAL_REPEAT, Ensemble, Finalist, Winner
 from evonet.data.target import Target
 from evonet.errors import TrainingError
@@ -23,6 +30,8 @@ from evonet.training.trained import Trained
 
 MODEL_FILE = "model.keras"
 GENOME_FILE = "best_genome.json"
+#: Where they are written before they take the place of others, in the run's folder.
+_NEW_FILES = "new_winner"
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ def crown(
     """Fit the first finalist; the next one only where its training fails.
 
     Args:
-        finalists: best first.
+        finalists: one at least, best first.
         fitter: has the data; their test part is used once for each of winner and ensemble.
         budgets: of each final fit; the best on the validation part is kept, see ``best_fit``.
         seed: the run's seed; the final fit draws other numbers than the search did.
@@ -144,9 +153,26 @@ def keras_model(network: Network, n_inputs: int, target: Target) -> Any:
     return with_output(model, target)
 
 
-def save_winner(folder: Path, crowned: Crowned, n_inputs: int, target: Target) -> None:
-    """Write ``model.keras``, ``networks.npz`` and ``best_genome.json`` into a run's folder."""
+def save_winner(folder: Path, crowned: Crowned, n_inputs: int, target: Target) -> str:
+    """Write ``networks.npz``, ``model.keras`` and ``best_genome.json`` into a run's folder.
+
+    They take the place of others when all are written. The networks are the first to do so: who
+    is killed there leaves a file whose digest is not that of the winner in the record.
+
+    Returns:
+        The digest of ``networks.npz``, for the record.
+
+    Raises:
+        OSError: one of them cannot be written.
+    """
+    new = folder / _NEW_FILES
+    new.mkdir(exist_ok=True)
+    save_networks(new / NETWORKS_FILE, crowned.networks)
+    keras_model(crowned.networks[0], n_inputs, target).save(new / MODEL_FILE)
     genome = crowned.winner.genome
-    save_networks(folder / NETWORKS_FILE, crowned.networks)
-    keras_model(crowned.networks[0], n_inputs, target).save(folder / MODEL_FILE)
-    write_genomes(folder / GENOME_FILE, [("winner", f"evonet run {folder.name}", genome)])
+    write_genomes(new / GENOME_FILE, [("winner", f"evonet run {folder.name}", genome)])
+    digest = networks_digest(new / NETWORKS_FILE)
+    for name in (NETWORKS_FILE, MODEL_FILE, GENOME_FILE):
+        (new / name).replace(folder / name)
+    shutil.rmtree(new)
+    return digest

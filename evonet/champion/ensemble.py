@@ -26,6 +26,10 @@ def criterion_on_validation(dataset: Dataset, metric: Metric) -> Criterion:
     """What an ensemble is chosen by: the metric, or the loss where rows are few and it tells more.
 
     As the final fits of one network are, see ``fitting.best_fit``.
+
+    Returns:
+        A function of predictions of the validation part, ``(n, n_classes)`` or ``(n,)`` float64;
+        infinite where the metric is not finite.
     """
     part, target = dataset.validation, dataset.target
     if len(part) >= FEW_ROWS:
@@ -52,11 +56,12 @@ def greedy_shares(predictions: Sequence[np.ndarray], criterion: Criterion) -> li
     """The share of each network in the best ensemble that greedy selection comes by.
 
     Args:
-        predictions: of each network, one array each, all alike; the best first.
+        predictions: of each network ``(n, n_classes)`` or ``(n,)`` float64, the best first.
         criterion: of their weighted mean.
 
     Returns:
-        Shares that sum to 1; one alone has all where no mixture was better.
+        Shares that sum to 1; one alone has all where no mixture was better, the first where nothing
+        is finite.
 
     Example:
         >>> high, low = np.array([3.0]), np.array([0.0])
@@ -65,7 +70,7 @@ def greedy_shares(predictions: Sequence[np.ndarray], criterion: Criterion) -> li
     """
     counts = np.zeros(len(predictions), int)
     total = np.zeros_like(predictions[0], dtype=np.float64)
-    best, best_counts = np.inf, counts
+    best, best_counts = np.inf, np.eye(1, len(counts), dtype=int)[0]  # all weight on the first
     for n in range(1, _ADDITIONS + 1):
         worths = [criterion((total + p) / n) for p in predictions]
         chosen = int(np.argmin(worths))
@@ -77,5 +82,5 @@ def greedy_shares(predictions: Sequence[np.ndarray], criterion: Criterion) -> li
 
 
 def mixture(predictions: Sequence[np.ndarray], shares: Sequence[float]) -> np.ndarray:
-    """The mean of predictions, each by its share."""
+    """The mean of predictions ``(n, n_classes)`` or ``(n,)`` float64, each by its share."""
     return np.sum([share * p for share, p in zip(shares, predictions, strict=True)], axis=0)

@@ -8,10 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evonet.champion.predictor import NETWORKS_FILE, Network, Predictor, load_weights
-from evonet.champion.winner import Winner
+from evonet.champion.predictor import (
+    NETWORKS_FILE,
+    Network,
+    Predictor,
+    foreign_networks,
+    load_weights,
+)
+from evonet.champion.winner import Winner, no_winner
 from evonet.data.files import read_portions
-from evonet.data.preparation import preparation_from_dict
+from evonet.data.stored_preparation import preparation_from_dict
 from evonet.data.target import Target
 from evonet.errors import ConfigError, RecordError
 from evonet.genome import Genome
@@ -30,9 +36,14 @@ def load_predictor(folder: Path, ensemble: bool = False) -> Predictor:
         RecordError: the run has no winner, or no ensemble, or a file of it is gone or damaged.
     """
     with RunRecord(folder) as record:
-        data, winners = record.fact("data"), record.winners()
+        return predictor_of(record, ensemble)
+
+
+def predictor_of(record: RunRecord, ensemble: bool = False) -> Predictor:
+    """The same of an open record."""
+    folder, data, winners = record.folder, record.fact("data"), record.winners()
     if not winners:
-        raise RecordError(f"{folder} has no winner yet. Go on with it: evonet resume {folder}")
+        raise no_winner(folder)
     winner = Winner.from_dict(winners[-1]["winner"])
     genomes: tuple[Genome, ...]
     shares: tuple[float, ...]
@@ -41,18 +52,25 @@ def load_predictor(folder: Path, ensemble: bool = False) -> Predictor:
             f"{folder} has no ensemble: no mixture was better than its winner. Leave out --ensemble"
         )
     target, file = Target.from_dict(data["target"]), folder / NETWORKS_FILE
-    weights = load_weights(file)
+    preparation = preparation_from_dict(data["preparation"])
+    weights = load_weights(file, winners[-1].get("networks"))
     if ensemble and winner.ensemble is not None:
         genomes, shares, weights = winner.ensemble.genomes, winner.ensemble.shares, weights[1:]
     else:
         genomes, shares, weights = (winner.genome,), (1.0,), weights[:1]
-    sizes = [Layout(genome, data["n_inputs"], target.n_outputs).n_numbers for genome in genomes]
-    if [sum(array.size for array in own) for own in weights] != sizes:
-        raise RecordError(
-            f"{file} is of another run. Make it again: delete it and run evonet resume {folder}"
-        )
+    # The compiled loops look at no bounds: what does not fit would read foreign memory.
+    n_inputs, n_outputs = len(preparation.inputs), target.n_outputs
+    fitting = [_shapes(Layout(genome, n_inputs, n_outputs)) for genome in genomes]
+    if [[(array.shape, array.dtype) for array in own] for own in weights] != fitting:
+        raise foreign_networks(file)
     networks = [Network(genome, own) for genome, own in zip(genomes, weights, strict=True)]
-    return Predictor(preparation_from_dict(data["preparation"]), target, tuple(networks), shares)
+    return Predictor(preparation, target, tuple(networks), shares)
+
+
+def _shapes(layout: Layout) -> list[tuple[tuple[int, ...], np.dtype]]:
+    """Shape and kind of each of a network's arrays, in the order of ``get_weights``."""
+    zeros = np.zeros(layout.n_numbers, np.float32)
+    return [(array.shape, array.dtype) for array in layout.keras_weights(zeros, zeros)]
 
 
 def predict_file(

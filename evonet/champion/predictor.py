@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
@@ -20,6 +23,17 @@ from evonet.genome import Genome
 from evonet.metrics import Metric, score
 
 NETWORKS_FILE = "networks.npz"
+
+#: What reading a damaged file of arrays raises; NotImplementedError for an unknown compression.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,14 @@ class Predictor:
     shares: tuple[float, ...] = (1.0,)
 
     def predictions(self, features: Features) -> np.ndarray:
-        """Predictions of raw rows, as ``Target.predictions`` gives them.
+        """Predictions of raw rows.
+
+        Args:
+            features: ``n`` rows, as ``Preparation.transform`` takes them.
+
+        Returns:
+            As ``Target.predictions``: ``(n, n_classes)`` float64 probabilities, or ``(n,)`` float64
+            in the target's unit.
 
         Raises:
             DataError: as ``Preparation.transform``.
@@ -55,7 +76,7 @@ class Predictor:
         return self.of_inputs(self.preparation.transform(features))
 
     def of_inputs(self, x: np.ndarray) -> np.ndarray:
-        """The same of prepared rows ``(n, n_inputs)``."""
+        """The same of prepared rows ``(n, n_inputs)`` float32."""
         from evonet.training.inference import network_outputs  # loads Numba
 
         n_outputs = self.target.n_outputs
@@ -69,7 +90,11 @@ class Predictor:
 
 
 def save_networks(file: Path, networks: Sequence[Network]) -> None:
-    """Write the weights of some networks into one file of arrays."""
+    """Write the weights of some networks into one file of arrays.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     arrays = {
         f"{i}.{j}": array
         for i, network in enumerate(networks)
@@ -78,22 +103,49 @@ def save_networks(file: Path, networks: Sequence[Network]) -> None:
     np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def load_weights(file: Path) -> list[tuple[np.ndarray, ...]]:
-    """The weights of the networks that ``save_networks`` wrote. No pickle is ever read.
+def networks_digest(file: Path) -> str:
+    """What tells a file of networks from every other one: SHA-256, in hexadecimal.
 
     Raises:
-        RecordError: the file is missing or damaged.
+        OSError: it cannot be read.
     """
-    again = f"Make it again: delete it and run evonet resume {file.parent}"
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def load_weights(file: Path, digest: str | None = None) -> list[tuple[np.ndarray, ...]]:
+    """The weights of the networks that ``save_networks`` wrote. No pickle is ever read.
+
+    Args:
+        file: where they are.
+        digest: as ``networks_digest`` gave it when they were written; None where nobody knows it.
+
+    Raises:
+        RecordError: the file is missing or damaged, or another one than the digest is of.
+    """
     found: dict[int, list[np.ndarray]] = {}
     try:
-        # As np.load does, but of this one kind of file, which is always closed.
-        with file.open("rb") as opened, np.lib.npyio.NpzFile(opened, allow_pickle=False) as arrays:
+        content = file.read_bytes()
+        # As np.load does, but of this one kind of file.
+        with np.lib.npyio.NpzFile(io.BytesIO(content), allow_pickle=False) as arrays:
             for name in arrays.files:  # in the order in which they were written
                 found.setdefault(int(name.partition(".")[0]), []).append(arrays[name])
     except FileNotFoundError:
-        raise RecordError(f"{file} is gone. {again}") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise RecordError(f"{file} is gone. {_make_again(file)}") from None
+    except _DAMAGED as error:
         reason = " ".join(str(error).split())[:200]
-        raise RecordError(f"{file} is damaged: {reason}. {again}") from None
+        raise RecordError(f"{file} is damaged: {reason}. {_make_again(file)}") from None
+    if digest is not None and hashlib.sha256(content).hexdigest() != digest:
+        raise foreign_networks(file)
     return [tuple(found[place]) for place in sorted(found)]
+
+
+def foreign_networks(file: Path) -> RecordError:
+    """What is raised where a file of networks is not that of the winner in the record."""
+    return RecordError(
+        f"{file} is of another run, or of another fit than the winner in the record. "
+        f"{_make_again(file)}"
+    )
+
+
+def _make_again(file: Path) -> str:
+    return f"Make it again: delete it and run evonet resume {quote(str(file.parent))}"

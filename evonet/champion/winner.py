@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from shlex import quote
 from statistics import fmean
 from typing import Any
 
+from evonet.errors import RecordError
 from evonet.evaluation import Budget, Evaluation
 from evonet.genome import Genome
 from evonet.metrics import Metric, half_width
@@ -48,7 +51,7 @@ class Finalist:
 def count_finalists(most: int, repeats: int, n_trainings: int) -> int:
     """How many finalists are trained again: two, or more in a sixth of the search's trainings.
 
-    None where they are not to be trained again.
+    0 where they are not to be trained again.
 
     Args:
         most: as many as are wanted where the search was long.
@@ -166,3 +169,10 @@ class Winner:
         budget = Budget(**record["budget"])
         made = {"genome": genome, "budget": budget, "ensemble": ensemble}
         return cls(**{**record, **curves, **made})
+
+
+def no_winner(folder: Path) -> RecordError:
+    """What is raised where a run has no winner, and something needs one."""
+    return RecordError(
+        f"{folder} has no winner yet. Go on with it: evonet resume {quote(str(folder))}"
+    )

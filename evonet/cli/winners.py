@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
+import os
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal, Optional
@@ -33,17 +34,41 @@ def predict_command(
 ) -> None:
     """Predict rows of the original table with a run's winner, or with its ensemble."""
     from evonet.champion.prediction import load_predictor, predict_file
-    from evonet.errors import DataError
 
     portions = predict_file(load_predictor(folder_of(run, results), ensemble), file, probabilities)
     first = next(portions)  # what cannot be predicted is refused before anything is written
+    lines = (
+        portion.to_csv(index=False, header=i == 0)
+        for i, portion in enumerate(chain([first], portions))
+    )
+    if output is not None:
+        _write_whole(output, lines)
+        return
+    for text in lines:  # where nobody reads on, as in `| head`, typer ends it without a word
+        typer.echo(text, nl=False)
+
+
+def _write_whole(file: Path, lines: Iterable[str]) -> None:
+    """Write texts into a file that appears when it is whole, or not at all.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    from evonet.errors import DataError
+
+    place = file.resolve()
+    to_replace = not place.exists() or place.is_file()  # a pipe or a device is written at once
+    new = place.with_name(f"{place.name}.{os.getpid()}.new") if to_replace else place
     try:
-        with output.open("w", encoding="utf-8", newline="") if output else nullcontext() as text:
-            for i, portion in enumerate(chain([first], portions)):
-                lines = portion.to_csv(index=False, header=i == 0)
-                text.write(lines) if text else typer.echo(lines, nl=False)
+        with new.open("w", encoding="utf-8", newline="") as opened:
+            opened.writelines(lines)
+        if to_replace:
+            new.replace(place)
     except OSError as error:
-        raise DataError(f"Cannot write {output}: {error.strerror}.") from None
+        raise DataError(f"Cannot write {file}: {error.strerror or error}.") from None
+    finally:
+        if to_replace:
+            new.unlink(missing_ok=True)
 
 
 def serve_command(

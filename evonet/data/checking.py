@@ -9,6 +9,7 @@ from evonet.data.preparation import LARGEST
 from evonet.data.sources import RawData
 from evonet.data.target import Task, infer_task
 from evonet.errors import DataError
+from evonet.phrases import listed
 
 #: Fewer rows cannot be split into three parts that mean anything.
 MIN_ROWS = 10
@@ -113,7 +114,7 @@ def check_features(raw: RawData, drop: tuple[str, ...]) -> tuple[RawData, list[s
             kinds["constant"].append(name)
     for kind, names in kinds.items():
         if names:
-            notes.append(f"Left out {_listed(names)}: {kind}, so it says nothing.")
+            notes.append(f"Left out {listed(names)}: {kind}, so it says nothing.")
     frame = frame.drop(columns=[name for names in kinds.values() for name in names])
     if frame.shape[1] == 0:
         raise DataError(
@@ -158,8 +159,3 @@ def _check_images(raw: RawData, drop: tuple[str, ...]) -> tuple[RawData, list[st
     if pixels.min() == pixels.max():
         raise DataError(f"{raw.name} has the same value everywhere; nothing to learn from.")
     return raw, []
-
-
-def _listed(names: list[str], most: int = 6) -> str:
-    shown = ", ".join(repr(name[:40]) for name in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

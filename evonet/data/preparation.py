@@ -6,7 +6,6 @@ raw rows later, without a pickle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -216,22 +215,6 @@ def fit_preparation(features: Features, max_categories: int) -> tuple[Preparatio
     if not columns:
         raise DataError("No column is left to learn from: in each, hardly any value occurs twice.")
     return TablePreparation(tuple(columns)), notes
-
-
-def preparation_from_dict(record: Mapping[str, Any]) -> Preparation:
-    """The preparation of a record as ``to_dict`` writes it."""
-    if record["kind"] == "images":
-        return ImagePreparation(tuple(record["shape"]), record["scale"], record["whole"])
-    columns: list[Column] = []
-    for entry in record["columns"]:
-        values = {key: value for key, value in entry.items() if key != "kind"}
-        if entry["kind"] == "numeric":
-            columns.append(NumericColumn(**values))
-        else:
-            columns.append(
-                CategoricalColumn(**{**values, "categories": tuple(values["categories"])})
-            )
-    return TablePreparation(tuple(columns))
 
 
 def _fit_column(name: str, column: pd.Series, max_categories: int) -> Column | None:

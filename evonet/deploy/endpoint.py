@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +12,20 @@ import pandas as pd
 from evonet.champion.predictor import Predictor
 from evonet.data.files import Features
 from evonet.data.preparation import ImagePreparation, NumericColumn, Preparation
-from evonet.deploy.signature import output_words
-from evonet.errors import DataError, EvonetError
+from evonet.deploy.signature import example_rows, output_words
+from evonet.errors import DataError, EvonetError, shown
 from evonet.local_server import HEADERS, local_application
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
 
-#: Bytes of a request; more is refused before it is read.
+#: Bytes of a request; one that has more is refused while it is read.
 MOST_BYTES = 2**26
 
 
 def prediction_service(predictor: Predictor) -> Starlette:
-    """The service's answers.
+    """The service's answers. Predicts once here, so that loops are compiled before it is asked.
 
     ``GET /`` says what it takes and gives. ``POST /predict`` takes ``{"instances": [...]}``, the
     rows as objects, as TensorFlow Serving takes them, and gives ``{"predictions": [...]}``, with
@@ -34,11 +35,14 @@ def prediction_service(predictor: Predictor) -> Starlette:
     Args:
         predictor: what predicts.
     """
+    from starlette.concurrency import run_in_threadpool
     from starlette.exceptions import HTTPException
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
     signature = service_signature(predictor)
+    one_at_a_time = asyncio.Lock()
+    predictor.predictions(example_rows(predictor.preparation, np.random.default_rng(0), 1))
 
     def describe(_: Request) -> JSONResponse:
         return JSONResponse(signature, headers=HEADERS)
@@ -49,7 +53,9 @@ def prediction_service(predictor: Predictor) -> Starlette:
             body += portion
             if len(body) > MOST_BYTES:
                 raise HTTPException(413, f"A request has at most {MOST_BYTES:,} bytes.")
-        return JSONResponse(answer(predictor, bytes(body)), headers=HEADERS)
+        async with one_at_a_time:  # in a thread: others are told meanwhile what it takes
+            said = await run_in_threadpool(answer, predictor, bytes(body))
+        return JSONResponse(said, headers=HEADERS)
 
     def refuse(_: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"error": str(error)}, 400, HEADERS)
@@ -122,7 +128,8 @@ def _features(instances: list[Any], preparation: Preparation) -> Features:
             images = np.empty(0, object)
         if images.dtype.kind not in "iuf":
             raise DataError(f"Expected images {preparation.shape} as nested lists of numbers.")
-        return images
+        # JSON has no fractions that are whole: 0.0 may come as 0.
+        return images if preparation.whole else images.astype(np.float64)
     columns: dict[str, list[Any]] = {column.name: [] for column in preparation.columns}
     for i, row in enumerate(instances):
         if not isinstance(row, dict):
@@ -132,5 +139,15 @@ def _features(instances: list[Any], preparation: Preparation) -> Features:
                 raise DataError(f"Row {i} lacks {name!r}; give null where it is not known.")
             if not isinstance(row[name], str | int | float | None):
                 raise DataError(f"Row {i}: {name!r} is neither a word, a number nor null.")
+            if _holds_half(row[name]):
+                raise DataError(
+                    f"Row {i}: {name!r} holds half a character, {shown(row[name])}; expected text "
+                    "that UTF-8 can write."
+                )
             values.append(row[name])
     return pd.DataFrame(columns)
+
+
+def _holds_half(value: object) -> bool:
+    """Whether a word has one half of a pair of UTF-16 alone, which JSON can write."""
+    return isinstance(value, str) and value.encode(errors="ignore").decode() != value

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ import numpy as np
 from evonet.champion.prediction import load_predictor
 from evonet.champion.predictor import Predictor
 from evonet.champion.winner import Winner
-from evonet.deploy.formats import FORMATS, Format, input_names
+from evonet.data.files import Features
+from evonet.data.preparation import CategoricalColumn, Preparation, TablePreparation
+from evonet.deploy.formats import FORMATS, Format
 from evonet.deploy.script_network import Training
 from evonet.deploy.signature import Signature, example_rows, signature_of
 from evonet.errors import ConfigError, ExportError
@@ -58,56 +61,117 @@ def export(folder: Path, name: str, output: Path | None = None, ensemble: bool =
     Args:
         folder: the run's folder.
         name: of ``FORMATS``.
-        output: the file or folder to write; in the run's folder ``exported`` where it is None. One
-            that is there is replaced.
+        output: the file or folder to write; in the run's folder ``exported`` where it is None. An
+            earlier export is replaced when the new one is written and compared.
         ensemble: whether the ensemble beside the winner is meant.
 
     Raises:
-        ConfigError: a package is missing, or the format holds no ensemble.
+        ConfigError: a package is missing, the output's name does not suit the format, or the
+            format cannot hold the ensemble or a column.
         RecordError: the run has no winner, or no ensemble.
         ExportError: the file cannot be written, or predicts something else than the run does.
     """
     wanted = FORMATS[name]
-    _refuse(name, wanted, ensemble)
+    _refuse(name, wanted, output, ensemble)
     predictor = load_predictor(folder, ensemble)
+    if not wanted.tells_empty:
+        _refuse_empty_words(name, predictor.preparation)
     path = output or folder / "exported" / f"{'ensemble' if ensemble else 'winner'}{wanted.suffix}"
     rows = example_rows(predictor.preparation, np.random.default_rng(0))
+    training = _training(folder)
     load_keras()
-    with held_back_stderr(), warnings.catch_warnings():  # of what libraries say meanwhile
-        warnings.simplefilter("ignore")
-        _write(wanted, predictor, _training(folder), path)
-        found = wanted.predict(predictor, path, rows)
-    difference = _difference(predictor, found, rows)
-    if not difference <= _TOLERANCE:
-        raise ExportError(
-            f"{path} predicts something else than the run does, by {difference:.2g}; expected at "
-            f"most {_TOLERANCE:g}. Do not use it, and please report this with the genome."
-        )
-    plain = name in ("savedmodel", "tflite")
-    signature = signature_of(predictor, input_names(predictor, plain), name == "tflite")
+    try:
+        with held_back_stderr(), warnings.catch_warnings():  # of what libraries say meanwhile
+            warnings.simplefilter("ignore")
+            difference = _write(wanted, predictor, training, path, rows)
+    except OSError as error:
+        raise ExportError(f"Cannot write {path}: {error.strerror or error}.") from None
+    signature = signature_of(predictor, wanted.names(predictor), wanted.as_places)
     return Exported(path, signature, difference, len(rows))
 
 
-def _refuse(name: str, wanted: Format, ensemble: bool) -> None:
+def _refuse(name: str, wanted: Format, output: Path | None, ensemble: bool) -> None:
+    if output is not None and not output.name.endswith(wanted.suffix):
+        better = output.parent / f"{output.stem}{wanted.suffix}"
+        raise ConfigError(
+            f"format {name} writes {wanted.suffix} files, got {output}; pass --output "
+            f"{quote(str(better))}."
+        )
     for package in wanted.needs:
         require(package, f"format {name}", "pass another --format")
     if ensemble and not wanted.ensembles:
         raise ConfigError(f"format {name} holds one network. Leave out --ensemble.")
 
 
-def _write(wanted: Format, predictor: Predictor, training: Training, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir() and not wanted.suffix:
-            shutil.rmtree(path / "1", ignore_errors=True)
-        wanted.write(predictor, training, path)
-    except OSError as error:
-        raise ExportError(f"Cannot write {path}: {error.strerror or error}.") from None
+def _refuse_empty_words(name: str, preparation: Preparation) -> None:
+    """An exported model takes "" for a missing word."""
+    for column in preparation.columns if isinstance(preparation, TablePreparation) else ():
+        if isinstance(column, CategoricalColumn) and "" in column.categories:
+            raise ConfigError(
+                f"Column {column.name!r} holds empty words that are not missing ones, which format "
+                f"{name} cannot tell apart. Pass --format python, or make them missing in the data "
+                "and run again."
+            )
 
 
-def _difference(predictor: Predictor, found: np.ndarray, rows: object) -> float:
+def _write(
+    wanted: Format, predictor: Predictor, training: Training, path: Path, rows: Features
+) -> float:
+    """Write, load again and compare in a folder beside the target, and only then replace that.
+
+    Returns:
+        The most by which a prediction differs.
+    """
+    place = path.parent if wanted.suffix else path
+    _refuse_foreign(wanted, path)
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=place) as folder:
+        new, names = Path(folder), wanted.names(predictor)
+        written = new / path.name if wanted.suffix else new
+        wanted.write(predictor, names, training, written)
+        difference = _difference(predictor, wanted.predict(predictor, names, written, rows), rows)
+        if not difference <= _TOLERANCE:
+            raise ExportError(
+                f"What was made for {path} predicts something else than the run does, by "
+                f"{difference:.2g}; expected at most {_TOLERANCE:g}. Nothing was written. Please "
+                "report this with the genome."
+            )
+        _replace(new, place)
+    return difference
+
+
+def _refuse_foreign(wanted: Format, path: Path) -> None:
+    """Refuse to replace what no export has made."""
+    if wanted.suffix and path.is_dir():
+        raise ExportError(f"{path} is a folder; expected a file. Pass another --output.")
+    is_earlier = (path / "1" / "saved_model.pb").is_file()
+    is_empty = path.is_dir() and not any(path.iterdir())
+    if not wanted.suffix and path.exists() and not is_earlier and not is_empty:
+        raise ExportError(
+            f"{path} holds something else than a SavedModel; expected an empty folder or an "
+            "earlier export. Pass another --output."
+        )
+
+
+def _replace(new: Path, place: Path) -> None:
+    """Move everything in a folder into another one, on the same file system."""
+    for made in list(new.iterdir()):
+        target = place / made.name
+        if not target.is_dir():
+            made.replace(target)
+            continue
+        earlier = new / "earlier"  # a folder does not take another one's place in one step
+        target.rename(earlier)
+        try:
+            made.rename(target)
+        except BaseException:
+            earlier.rename(target)
+            raise
+
+
+def _difference(predictor: Predictor, found: np.ndarray, rows: Features) -> float:
     """The most by which predictions differ; quantities in standard deviations of the target."""
-    expected = predictor.predictions(rows)  # type: ignore[arg-type]
+    expected = predictor.predictions(rows)
     if found.shape != expected.shape:
         return np.inf
     return float(np.abs(found - expected).max() / predictor.target.scale)

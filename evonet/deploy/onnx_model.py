@@ -6,7 +6,7 @@ it; all others are as in ``serving.py``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ from evonet.data.preparation import (
     ImagePreparation,
     NumericColumn,
 )
-from evonet.deploy.signature import IMAGE, output_classes, pixel_kind, word_of
+from evonet.deploy.signature import IMAGE, apart, output_classes, pixel_kind, word_of
+from evonet.errors import ExportError
 from evonet.training.keras_model import NORMALISATION_EPSILON
 
 if TYPE_CHECKING:
@@ -33,15 +34,22 @@ _LEAKY = 0.2
 
 @dataclass
 class _Graph:
-    """A graph under construction: every method adds nodes and returns the name of a result."""
+    """A graph under construction: every method adds nodes and returns the name of a result.
 
+    Attributes:
+        taken: names that no result may have: those of the inputs.
+        nodes: what it computes, in order.
+        constants: its weights and other arrays.
+    """
+
+    taken: Collection[str]
     nodes: list[Any] = field(default_factory=list)
     constants: list[Any] = field(default_factory=list)
 
     def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         from onnx import helper
 
-        name = f"{operator}_{len(self.nodes)}"
+        name = apart(f"{operator}_{len(self.nodes)}", self.taken)
         node = helper.make_node(operator, inputs, [name], domain=domain, **attributes)
         self.nodes.append(node)
         return name
@@ -49,7 +57,7 @@ class _Graph:
     def constant(self, values: Any, kind: Any) -> str:
         from onnx import numpy_helper
 
-        name = f"constant_{len(self.constants)}"
+        name = apart(f"constant_{len(self.constants)}", self.taken)
         self.constants.append(numpy_helper.from_array(np.asarray(values, kind), name))
         return name
 
@@ -65,15 +73,19 @@ def onnx_model(predictor: Predictor, names: Mapping[str, str]) -> ModelProto:
 
     Args:
         predictor: what predicts.
-        names: of each column the name of its input.
+        names: of each column the name of its input; none is that of an output.
 
     Returns:
-        A model whose inputs are columns ``(n, 1)`` of double or string (or ``image``), and whose
-        outputs are ``prediction`` ``(n,)`` and for classes ``probabilities`` ``(n, n_classes)``.
+        A model whose inputs are columns ``(n, 1)`` of double or string (or ``image``:
+        ``(n, *shape)``), and whose outputs are ``prediction`` ``(n,)`` and for classes
+        ``probabilities`` ``(n, n_classes)``.
+
+    Raises:
+        ExportError: a network has an activation that is not known here.
     """
     from onnx import checker, helper
 
-    graph = _Graph()
+    graph = _Graph(set(names.values()))
     inputs, x = _inputs(graph, predictor, names)
     said = [_predictions(graph, predictor, _network(graph, n, x)) for n in predictor.networks]
     shares = [graph.constant(share, _kind_of(predictor)) for share in predictor.shares]
@@ -190,6 +202,11 @@ def _activation(graph: _Graph, name: str, x: str) -> str:
         below = graph.add("Erf", graph.add("Mul", x, root))
         one = graph.constant(1, np.float32)
         return graph.add("Mul", graph.add("Mul", x, half), graph.add("Add", below, one))
+    if name not in single:
+        raise ExportError(
+            f"format onnx knows no activation {name!r}; expected leaky_relu, silu, gelu or one of "
+            f"{', '.join(single)}. Pass another --format."
+        )
     return graph.add(single[name], x)
 
 

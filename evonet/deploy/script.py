@@ -24,6 +24,7 @@ def training_script(predictor: Predictor, training: Training) -> str:
     parts = [
         _head(source, images),
         source.text.format(target=repr(predictor.target.name)),
+        _SPELLED if predictor.target.classes or preparation.words else "",
         _prepare_images(preparation)
         if isinstance(preparation, ImagePreparation)
         else _prepare_table(preparation),
@@ -85,7 +86,9 @@ def read(file):
         table = pd.read_parquet(file) if file.endswith(".parquet") else pd.read_feather(file)
     else:
         separator = "\\t" if ".tsv" in file else ","
-        table = pd.read_csv(file, sep=separator, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(
+            file, sep=separator, keep_default_na=False, na_values=[""], low_memory=False
+        )
     table = table.dropna(subset=[{target}])
     return table, table[{target}]
 '''
@@ -131,9 +134,17 @@ def read():
 '''
 
 
+_SPELLED = '''
+def spelled(value):
+    """A value as text; whole numbers are spelled without a point."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+'''
+
+
 def _prepare_images(preparation: ImagePreparation) -> str:
     return f'''def prepare(images):
-    """Images {preparation.shape} to flat rows from 0 to 1."""
+    """Images {preparation.shape!r} to flat rows from 0 to 1."""
     return images.reshape(len(images), -1).astype("float32") / {preparation.scale!r}
 '''
 
@@ -166,7 +177,7 @@ def prepare(table):
                 inputs.append(missing)
         else:
             words, others = known
-            values = [None if pd.isna(v) else str(v) for v in column]
+            values = [None if pd.isna(v) else spelled(v) for v in column]
             inputs += [np.array([v == word for v in values]) for word in words]
             if others:
                 inputs.append(np.array([v not in words for v in values]))
@@ -190,8 +201,8 @@ def encode(labels):
 
 def encode(labels):
     """Classes as their places in CLASSES."""
-    places = {{str(label): i for i, label in enumerate(CLASSES)}}
-    return np.array([places[str(label)] for label in labels])
+    places = {{spelled(label): i for i, label in enumerate(CLASSES)}}
+    return np.array([places[spelled(label)] for label in labels])
 '''
 
 

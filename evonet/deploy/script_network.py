@@ -58,17 +58,17 @@ def _ends_in(predictor: Predictor) -> str:
 
 def _layers(genome: Genome, n_inputs: int, n_outputs: int) -> Iterator[str]:
     """The lines that build a network as ``build_network`` of keras_model.py builds it."""
-    yield f"inputs = x = keras.Input(({n_inputs},))"
+    yield f"inputs = x = keras.Input(({n_inputs!r},))"
     if genome.input_noise:
         yield f"x = layers.GaussianNoise({genome.input_noise!r})(x)"
     for layer in genome.layers:
         initializer = layer_initializer(genome.initializer, layer.activation)
         if layer.skip == "concat":
             yield "received = x"
-        yield f"x = layers.Dense({layer.units}, kernel_initializer={initializer!r})(x)"
-        epsilon = f"epsilon={NORMALISATION_EPSILON}"
+        yield f"x = layers.Dense({layer.units!r}, kernel_initializer={initializer!r})(x)"
+        epsilon = f"epsilon={NORMALISATION_EPSILON!r}"
         if layer.normalisation == "batch":
-            yield f"x = layers.BatchNormalization(momentum={BATCH_MOMENTUM}, {epsilon})(x)"
+            yield f"x = layers.BatchNormalization(momentum={BATCH_MOMENTUM!r}, {epsilon})(x)"
         elif layer.normalisation == "layer":
             yield f"x = layers.LayerNormalization({epsilon})(x)"
         yield f"x = layers.Activation({layer.activation!r})(x)"
@@ -77,7 +77,7 @@ def _layers(genome: Genome, n_inputs: int, n_outputs: int) -> Iterator[str]:
         if layer.skip == "concat":
             yield "x = layers.Concatenate()([x, received])"
     initializer = layer_initializer(genome.initializer, "linear")
-    yield f"outputs = layers.Dense({n_outputs}, kernel_initializer={initializer!r})(x)"
+    yield f"outputs = layers.Dense({n_outputs!r}, kernel_initializer={initializer!r})(x)"
 
 
 def _is_scheduled(genome: Genome) -> bool:
@@ -122,16 +122,16 @@ def _train(predictor: Predictor, training: Training) -> str:
         weigh, sample_weight = _WEIGHT.strip("\n") + "\n", "\n        sample_weight=weight[y],"
         y_validation += ", weight[y_validation]"
     return f'''def train(model, x, y, x_validation, y_validation):
-    """Fit until the validation loss has not fallen for {budget.patience_epochs} epochs."""
+    """Fit until the validation loss has not fallen for {budget.patience_epochs!r} epochs."""
 {_rate(genome, budget)}{weigh}    model.compile({_optimizer(genome)}, {_loss(predictor, training)})
     stopping = keras.callbacks.EarlyStopping(
-        patience={budget.patience_epochs}, restore_best_weights=True
+        patience={budget.patience_epochs!r}, restore_best_weights=True
     )
     model.fit(
         x,
         {y},{sample_weight}
-        batch_size={genome.batch_size},
-        epochs={budget.epochs},
+        batch_size={genome.batch_size!r},
+        epochs={budget.epochs!r},
         validation_data=(x_validation, {y_validation}),
         callbacks=[stopping],
         verbose=2,
@@ -149,7 +149,7 @@ def _rate(genome: Genome, budget: Budget) -> str:
     if not _is_scheduled(genome):
         return f"    rate = {genome.learning_rate!r}\n"
     lines = [
-        f"n_steps = {budget.epochs} * -(-len(x) // {genome.batch_size})",
+        f"n_steps = {budget.epochs!r} * -(-len(x) // {genome.batch_size!r})",
         "progress = np.arange(n_steps) / n_steps",
         f"rates = {genome.learning_rate!r} * {_SHARES[genome.schedule]}",
     ]

@@ -18,16 +18,16 @@ from evonet.data.preparation import (
     TablePreparation,
     words_of,
 )
-from evonet.deploy.signature import IMAGE, output_classes, pixel_kind, word_of
+from evonet.deploy.signature import IMAGE, apart, output_classes, pixel_kind, word_of
 from evonet.training.backend import load_keras
 from evonet.training.keras_model import build_network
-
-#: Rows that a model computes at once.
-_ROWS_AT_ONCE = 8192
 
 
 def serving_model(predictor: Predictor, names: Mapping[str, str], as_places: bool = False) -> Any:
     """The ``keras.Model`` of a predictor: a dict of raw columns to a dict of predictions.
+
+    Its inputs have the columns' names, and all else is in one layer: the names of layers, those
+    that Keras gives by itself too, are then not among the columns'.
 
     Args:
         predictor: what predicts.
@@ -43,21 +43,27 @@ def serving_model(predictor: Predictor, names: Mapping[str, str], as_places: boo
     if isinstance(predictor.preparation, ImagePreparation):
         inputs, x = _image(predictor.preparation, as_places)
     else:
-        inputs, x = _columns(predictor.preparation, names, as_places)
+        inputs, x = _columns(predictor.preparation, as_places)
     means = []
     for i, network in enumerate(predictor.networks):
         built = build_network(network.genome, x.shape[1], predictor.target.n_outputs)
         built.set_weights(network.weights)
         built.name = f"network_{i}"
         means.append(predictor.shares[i] * _predictions(predictor, built(x), as_places))
-    total = means[0] if len(means) == 1 else keras.layers.Add(name="mean")(means)
-    return keras.Model(inputs, _outputs(predictor, total, as_places), name="evonet")
+    total = means[0] if len(means) == 1 else keras.layers.Add()(means)
+    within = keras.Model(inputs, _outputs(predictor, total, as_places))
+    within.name = apart("prepared_networks", names.values())
+    named = {
+        name: keras.Input(given.shape[1:], dtype=given.dtype, name=name)
+        for name, given in zip(names.values(), inputs, strict=True)
+    }
+    return keras.Model(named, within(list(named.values())), name="evonet")
 
 
 def feed(predictor: Predictor, rows: Features, names: Mapping[str, str]) -> dict[str, np.ndarray]:
     """Raw rows as a serving model takes them: of each input an array ``(n, 1)``.
 
-    Numbers as float64, words as text; images as they are.
+    Numbers as float64, words as text; images ``(n, *shape)`` as they are.
     """
     preparation = predictor.preparation
     if isinstance(preparation, ImagePreparation):
@@ -74,7 +80,10 @@ def feed(predictor: Predictor, rows: Features, names: Mapping[str, str]) -> dict
 
 
 def places(predictor: Predictor, rows: Features, names: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """The same for a model ``as_places``: float32 numbers, and int32 places of words."""
+    """The same for a model ``as_places``: of each input an array ``(n, 1)``.
+
+    Numbers as float32, words as their places in int32; images ``(n, *shape)`` as float32.
+    """
     fed = feed(predictor, rows, names)
     if isinstance(predictor.preparation, ImagePreparation):
         return {IMAGE: fed[IMAGE].astype(np.float32)}
@@ -89,32 +98,31 @@ def places(predictor: Predictor, rows: Features, names: Mapping[str, str]) -> di
     return fed
 
 
-def _image(preparation: ImagePreparation, as_places: bool) -> tuple[dict[str, Any], Any]:
+def _image(preparation: ImagePreparation, as_places: bool) -> tuple[list[Any], Any]:
+    """The input of images, and what ``ImagePreparation.transform`` makes of it."""
     keras = load_keras()
     kind = "float32" if as_places else pixel_kind(preparation)
-    image = keras.Input(preparation.shape, dtype=kind, name=IMAGE)
-    flat = keras.layers.Flatten(name="pixels")(keras.ops.cast(image, "float32"))
-    return {IMAGE: image}, flat / np.float32(preparation.scale)
+    image = keras.Input(preparation.shape, dtype=kind)
+    flat = keras.layers.Flatten()(keras.ops.cast(image, "float32"))
+    return [image], flat / np.float32(preparation.scale)
 
 
-def _columns(
-    preparation: TablePreparation, names: Mapping[str, str], as_places: bool
-) -> tuple[dict[str, Any], Any]:
-    """The inputs of a table by name, and what ``TablePreparation.transform`` makes of them."""
+def _columns(preparation: TablePreparation, as_places: bool) -> tuple[list[Any], Any]:
+    """The inputs of a table, and what ``TablePreparation.transform`` makes of them."""
     keras = load_keras()
-    inputs, blocks = {}, []
+    inputs, blocks = [], []
     for column in preparation.columns:
         if isinstance(column, NumericColumn):
             kind = "float32" if as_places else "float64"
         else:
             kind = "int32" if as_places else "string"
-        given = keras.Input((1,), dtype=kind, name=names[column.name])
-        inputs[names[column.name]] = given
+        given = keras.Input((1,), dtype=kind)
+        inputs.append(given)
         if isinstance(column, NumericColumn):
             blocks.append(_numeric(column, given, kind))
         else:
             blocks.append(_categorical(column, given, as_places))
-    prepared = blocks[0] if len(blocks) == 1 else keras.layers.Concatenate(name="features")(blocks)
+    prepared = blocks[0] if len(blocks) == 1 else keras.layers.Concatenate()(blocks)
     return inputs, prepared
 
 

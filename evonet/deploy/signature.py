@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,24 +100,38 @@ def output_classes(target: Target) -> list[int] | list[str]:
 
 
 def plain_names(names: Sequence[str]) -> dict[str, str]:
-    """Names that are identifiers, for formats that take no others; each there once.
+    """Names that a function's parameter can have, for formats that take no others; each there once.
 
     Example:
-        >>> plain_names(["capital-gain", "capital gain", "1st floor", "age"])
+        >>> plain_names(["capital-gain", "capital gain", "1st floor", "class"])
         {'capital-gain': 'capital_gain', 'capital gain': 'capital_gain_2', '1st floor': \
-'c_1st_floor', 'age': 'age'}
+'c_1st_floor', 'class': 'class_'}
     """
     found: dict[str, str] = {}
     for name in names:
         plain = re.sub(r"[^A-Za-z0-9_]", "_", name)[:100]
         if not re.match(r"[A-Za-z]", plain):
             plain = f"c_{plain.lstrip('_')}"
+        if keyword.iskeyword(plain) or plain == "self":  # TensorFlow's functions have a self
+            plain += "_"
         unique, i = plain, 1
         while unique.lower() in {taken.lower() for taken in found.values()}:
             i += 1
             unique = f"{plain}_{i}"
         found[name] = unique
     return found
+
+
+def apart(name: str, taken: Collection[str]) -> str:
+    """A name that is not taken: itself, or with as many underscores behind it as that needs.
+
+    Example:
+        >>> apart("mean", {"mean", "mean_", "age"})
+        'mean__'
+    """
+    while name in taken:
+        name += "_"
+    return name
 
 
 def word_of(category: str | None) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from evonet.diagnosis.finding import Finding, class_name, percent
+from evonet.diagnosis.finding import Finding, class_name
+from evonet.phrases import percent
 
 #: Bins of confidence, equally wide. Untuned.
 _BINS = 10

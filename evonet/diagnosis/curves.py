@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evonet.diagnosis.finding import Finding, percent
+from evonet.diagnosis.finding import Finding
 from evonet.diagnosis.losses import RelativeLoss
+from evonet.phrases import percent
 from evonet.report.words import number
 
 #: The lowest loss lies in the last tenth of the epochs, and the last fifth brought it down by one

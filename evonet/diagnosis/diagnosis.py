@@ -83,6 +83,7 @@ def diagnose_run(folder: Path) -> Diagnosis:
 
     Raises:
         RecordError: there is no run, it has no winner yet, or its model is gone or damaged.
+        ConfigError: its settings are not those of this evonet.
         DataError: the data cannot be read, or are not what they were.
     """
     return diagnose(load_subject(folder))

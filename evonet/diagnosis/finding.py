@@ -40,14 +40,3 @@ def class_name(label: object) -> str:
     """
     text = shown(label)
     return text if len(text) <= 30 else f"{text[:29]}…"
-
-
-def percent(share: float) -> str:
-    """A share in words, with a decimal where it is small.
-
-    Example:
-        >>> percent(0.256), percent(0.0312), percent(-0.5), percent(0.02)
-        ('26 %', '3.1 %', '-50 %', '2 %')
-    """
-    digits = 1 if abs(share) < 0.0995 else 0
-    return f"{100 * share:.{digits}f} %".replace(".0 %", " %")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from evonet.diagnosis.finding import Finding, percent
+from evonet.diagnosis.finding import Finding
 from evonet.diagnosis.layers import LayerHealth
+from evonet.phrases import percent
 from evonet.report.words import number
 
 #: A layer whose gradient, relative to its weights, is so much smaller than another's hardly

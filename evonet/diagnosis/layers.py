@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from evonet.diagnosis.finding import percent
 from evonet.genome import Genome
 from evonet.genome.genes import INITIALIZER_FAMILY, layer_initializer
+from evonet.phrases import percent
 from evonet.report.words import number
 from evonet.training.initializers import kernel_deviation
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from evonet.diagnosis.finding import Finding, percent
+from evonet.diagnosis.finding import Finding
+from evonet.phrases import percent
 from evonet.report.words import number
 
 #: Points that are kept for pictures, at most.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from evonet.diagnosis.finding import Finding, percent
+from evonet.diagnosis.finding import Finding
+from evonet.phrases import percent
 
 #: A loss that rises by this share of a constant guess's from one epoch to the next jumps, and a fit
 #: with jumps in more than this share of its epochs is unsteady. Untuned.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from evonet.champion.prediction import load_predictor
-from evonet.champion.winner import Winner
+from evonet.champion.prediction import predictor_of
+from evonet.champion.winner import Winner, no_winner
 from evonet.config import make_config
 from evonet.data.dataset import Dataset, load_dataset, refuse_other_data
 from evonet.errors import RecordError
@@ -49,12 +49,19 @@ def load_subject(folder: Path) -> Subject:
     Raises:
         RecordError: there is no run, it has no winner yet, its model is gone or damaged, or it is
             of an evonet that prepares data in another way.
+        ConfigError: its settings are not those of this evonet.
         DataError: the data cannot be read, or are not what they were.
     """
     with RunRecord(folder) as record:
-        settings, data, winners = record.fact("config"), record.fact("data"), record.winners()
+        return subject_of(record)
+
+
+def subject_of(record: RunRecord) -> Subject:
+    """The same of an open record."""
+    folder, data, winners = record.folder, record.fact("data"), record.winners()
     if not winners:
-        raise RecordError(f"{folder} has no winner yet. Go on with it: evonet resume {folder}")
+        raise no_winner(folder)
+    settings = record.fact("config")
     config = make_config(settings, str(folder))
     dataset = load_dataset(config.changed(folds=None))
     refuse_other_data(dataset, data["fingerprint"], config.data, folder)
@@ -67,7 +74,7 @@ def load_subject(folder: Path) -> Subject:
     winner = Winner.from_dict(winners[-1]["winner"])
     return Subject(
         winner.genome,
-        load_predictor(folder).networks[0].weights,
+        predictor_of(record).networks[0].weights,
         winner.train_loss,
         winner.validation_loss,
         winner.best_epoch,

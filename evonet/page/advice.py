@@ -6,6 +6,7 @@ A rule is a function and a row of ``RULES``; those first in it are told first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from shlex import quote
 from types import MappingProxyType
 
 from evonet.page.advice_search import (
@@ -18,7 +19,7 @@ from evonet.page.advice_search import (
     try_more,
     widen_range,
 )
-from evonet.page.blocks import Step, brief
+from evonet.page.blocks import Step
 from evonet.page.view import View
 from evonet.sentences import score_text
 
@@ -30,7 +31,7 @@ def go_on(view: View) -> Iterator[Step]:
             "The run is not finished",
             "It was stopped or killed, or still goes on. All that is trained is kept; go on with "
             "it, and it ends as if nothing had happened.",
-            f"evonet resume {brief(view.record.folder)}",
+            f"evonet resume {quote(str(view.record.folder))}",
         )
 
 
@@ -100,10 +101,15 @@ def prefer_smaller(view: View) -> Iterator[Step]:
     if noise is None or noise.lead is None or noise.lead >= noise.by_chance:
         return
     if len(view.objectives) == 1:
+        lead = (
+            f"It leads the next finalist by {score_text(noise.lead)}, and chance explains up to "
+            f"{score_text(noise.by_chance)}."
+            if noise.lead > 0
+            else "Trained again, another finalist had a mean score that is as good or better."
+        )
         yield Step(
             "Other networks are as good as the winner",
-            f"It leads the next finalist by {score_text(noise.lead)}, and chance explains up to "
-            f"{score_text(noise.by_chance)}. You may choose among them by other means: a search "
+            f"{lead} You may choose among them by other means: a search "
             "that also minimises size offers small networks that are about as good.",
             "evonet evolve ... --objective score,parameters",
         )

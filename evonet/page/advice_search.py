@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from shlex import quote
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from evonet.genome.genes import KINDS, LAYER_GENES, GeneKind, Value
-from evonet.page.blocks import Step, brief
+from evonet.page.blocks import Step
 from evonet.page.view import View
 from evonet.sentences import score_text
 
@@ -37,9 +38,9 @@ _STILL = 0.05
 
 
 def search_longer(view: View) -> Iterator[Step]:
-    """A best, or a median, that still rose at the end."""
+    """A best, or a median, that still rose at the end; a search that is not over has none."""
     table = view.generations
-    if len(table) < _GENERATIONS:
+    if view.result.interrupted or len(table) < _GENERATIONS:
         return
     quarter = max(1, len(table) // 4)
     last = table.iloc[-1 - quarter :]
@@ -71,12 +72,12 @@ def change_direction(view: View) -> Iterator[Step]:
         return
     since = best.index(best[-1])
     if since <= len(best) // 3:
+        config = quote(str(view.record.folder / "config.toml"))
         yield Step(
             "The best score came early, and nothing beat it",
             f"It was found in generation {since} of {len(best) - 1}. More of the same will hardly "
             "help: try another seed, a larger population, or a wider space.",
-            "evonet evolve --config "
-            f"{brief(view.record.folder / 'config.toml')} --seed {view.config.get('seed', 0) + 1} "
+            f"evonet evolve --config {config} --seed {view.config.get('seed', 0) + 1} "
             f"--population-size {2 * view.config.get('population_size', 16)}",
         )
 
@@ -209,7 +210,7 @@ def try_more(view: View) -> Iterator[Step]:
 
 def resume_text(view: View) -> str:
     """How to search on for as long again."""
-    folder = brief(view.record.folder)
+    folder = quote(str(view.record.folder))
     minutes = view.config.get("max_minutes")
     if minutes is not None:
         return f"evonet resume {folder} --max-minutes {2 * minutes:g}"

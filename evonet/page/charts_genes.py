@@ -1,4 +1,4 @@
-"""Pictures of genes: their values over the generations, parallel coordinates, a family tree."""
+"""Pictures of genes: over the generations, what their values are worth, and all side by side."""
 
 from __future__ import annotations
 
@@ -217,8 +217,7 @@ def draw_parallel(
             (scales[n](p), top + step * i)
             for i, (n, p) in enumerate(zip(names, track.places, strict=True))
         ]
-        parts.append(line(points, f"track {track.class_}"))
-        parts[-1] = Markup(str(parts[-1]).replace("<path ", f'<path data-c="{track.index}" ', 1))
+        parts.append(line(points, f"track {track.class_}", data_c=track.index))
     for i, name in enumerate(names):
         room = (width - left - right) / len(values[name])
         every = max(1, -(-int(max(map(len, values[name])) * 6.4 + 6) // max(int(room), 1)))

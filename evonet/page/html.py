@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evonet import __version__
-from evonet.errors import DataError, RecordError
+from evonet.errors import EvonetError, RecordError
 from evonet.page.blocks import brief
 from evonet.page.sections import sections_of
 from evonet.page.view import View
@@ -48,7 +48,7 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     """
     file = output or folder / FILE
     with Snapshot(folder) as record:
-        text = render(View(record, diagnosis=_diagnosis(record, folder)))
+        text = render(View(record, diagnosis=_diagnosis(record)))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, "utf-8")
@@ -59,15 +59,16 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     return file
 
 
-def _diagnosis(record: RunRecord, folder: Path) -> Diagnosis | None:
-    """What is to be said of the winner; None where there is none, or the data are gone."""
-    from evonet.diagnosis.diagnosis import diagnose_run  # loads Numba
+def _diagnosis(record: RunRecord) -> Diagnosis | None:
+    """What is to be said of the winner; None where there is none, or its data or files are gone."""
+    from evonet.diagnosis.diagnosis import diagnose  # loads Numba
+    from evonet.diagnosis.subject import subject_of
 
     if not record.winners():
         return None
     try:
-        return diagnose_run(folder)
-    except (DataError, RecordError):
+        return diagnose(subject_of(record))
+    except EvonetError:
         return None
 
 

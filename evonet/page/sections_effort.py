@@ -6,17 +6,22 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from evonet.page.blocks import Section, Table, Text, brief, chart
+from evonet.page.blocks import Chart, Section, Table, Text, brief, chart
 from evonet.page.charts_outcome import Bar, draw_bars
-from evonet.page.charts_search import (
-    draw_spent,
-)
+from evonet.page.charts_search import draw_spent
 from evonet.page.view import View
 from evonet.sentences import time_text
 from evonet.store.record import StoredEvaluation
 
 #: Rows of a table, at most.
 _MOST_ROWS = 60
+#: What becomes of a candidate, and the colour of it.
+_KINDS = (
+    ("trained to the end", "blue"),
+    ("given up early", "light-blue"),
+    ("known from the cache", "green"),
+    ("failed", "orange"),
+)
 
 
 def operators_section(view: View) -> Section | None:
@@ -121,41 +126,47 @@ def time_section(view: View) -> Section | None:
     """Time and trainings spent."""
     if not view.points:
         return None
+    return Section(
+        "Time and trainings",
+        "What the search spent, and on what.",
+        (Text(_time_said(view)), _spent_chart(view)),
+    )
+
+
+def _time_said(view: View) -> str:
+    """Seconds and epochs of the search, and of the trainings after it."""
+    trained = [p.stored.evaluation for p in view.points if p.stored.origin == "trained"]
+    epochs, spent = sum(e.epochs for e in trained), sum(e.seconds for e in trained)
+    said = (
+        f"The search took {time_text(view.result.seconds)}; its trainings, of which several run "
+        f"at the same time, {time_text(spent)} and {epochs:,} epochs."
+    )
+    again = view.record.repeats()
+    if not again:
+        return said
+    return (
+        f"{said} {len(again):,} more trainings told what the best of them are worth, in "
+        f"{time_text(sum(s.evaluation.seconds for s in again))}."
+    )
+
+
+def _spent_chart(view: View) -> Chart:
+    """What became of the candidates of each generation, with the time that each took."""
     counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for point in view.points:
         counts[view.generation_of(point)][_became(point.stored)] += 1
     seconds = {g.number: g.seconds for g in view.record.generations()}
-    kinds = (
-        ("trained to the end", "blue"),
-        ("given up early", "light-blue"),
-        ("known from the cache", "green"),
-        ("failed", "orange"),
-    )
     drawn = [
         (
             g,
             dict(counts[g]),
             f"generation {g}\n"
             + "\n".join(f"{n} {kind}" for kind, n in counts[g].items())
-            + (f"\n{time_text(seconds[g])} minutes" if g in seconds else "\nunder way"),
+            + (f"\n{_duration(seconds[g])}" if g in seconds else "\nunder way"),
         )
         for g in sorted(counts)
     ]
-    total = sum(counts.values(), Counter())
-    epochs = sum(p.stored.evaluation.epochs for p in view.points if p.stored.origin == "trained")
-    again = view.record.repeats()
-    spent = sum(p.stored.evaluation.seconds for p in view.points if p.stored.origin == "trained")
-    said = (
-        f"The search took {time_text(view.result.seconds)}; its trainings, of which several run "
-        f"at the same time, {time_text(spent)} and {epochs:,} epochs."
-        + (
-            f" {len(again):,} more trainings told what the best of them are worth, in "
-            f"{time_text(sum(s.evaluation.seconds for s in again))}."
-            if again
-            else ""
-        )
-    )
-    columns = tuple(kind for kind, _ in kinds)
+    columns = tuple(kind for kind, _ in _KINDS)
     rows = tuple(
         (
             str(g),
@@ -164,31 +175,30 @@ def time_section(view: View) -> Section | None:
         )
         for g, c, _ in drawn
     )
-    return Section(
-        "Time and trainings",
-        "What the search spent, and on what.",
-        (
-            Text(said),
-            chart(
-                f"{total.total():,} candidates, {total['given up early']:,} of them given up early",
-                lambda width: draw_spent(
-                    drawn, kinds, "What became of the candidates of each generation.", width
-                ),
-                tuple((f"bar {class_}", kind) for kind, class_ in kinds),
-                table=Table(
-                    ("generation", *columns, "time"),
-                    rows,
-                    "The generations as a table",
-                    "rrrrrr",
-                    folded=True,
-                ),
-            ),
+    total = sum(counts.values(), Counter())
+    return chart(
+        f"{total.total():,} candidates, {total['given up early']:,} of them given up early",
+        lambda width: draw_spent(
+            drawn, _KINDS, "What became of the candidates of each generation.", width
+        ),
+        tuple((f"bar {class_}", kind) for kind, class_ in _KINDS),
+        table=Table(
+            ("generation", *columns, "time"),
+            rows,
+            "The generations as a table",
+            "rrrrrr",
+            folded=True,
         ),
     )
 
 
+def _duration(seconds: float) -> str:
+    """A duration with its unit: "1:15 minutes", "2 h 01"."""
+    return time_text(seconds) + (" minutes" if seconds < 3600 else "")
+
+
 def _became(stored: StoredEvaluation) -> str:
-    """What became of a candidate, as ``time_section`` names it."""
+    """What became of a candidate, one of ``_KINDS``."""
     if not stored.evaluation.ok:
         return "failed"
     if stored.origin == "cached":

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from evonet.champion.winner import Winner
 from evonet.page.advice import advice
 from evonet.page.blocks import (
     Block,
+    Chart,
     Section,
     Steps,
     Table,
@@ -20,26 +24,29 @@ from evonet.page.view import View
 from evonet.sentences import fits_text, score_text, time_text, verdict_lines
 
 _TONES: dict[str, Tone] = {"green": "good", "yellow": "warning"}
+#: How often the winner was scored, by the rows of its scores.
+_TIMES = {2: "twice", 3: "three times", 4: "four times"}
 
 
 def result_section(view: View) -> Section | None:
     """The winner beside the baselines, in numbers to take away."""
+    rows = _scores(view)
+    if not rows:
+        return Section("Result", "Nothing is trained yet.", (_tiles(view),))
+    blocks: list[Block] = [_tiles(view), _scores_chart(view, rows)]
+    if view.winner is not None:
+        blocks.append(_network_chart(view, view.winner))
+    return Section("Result", "What came out, next to what it has to beat.", tuple(blocks))
+
+
+def _scores(view: View) -> list[Score]:
+    """The winner, or the best so far, and the baselines; with a winner on the test part."""
     winner, result = view.winner, view.result
-    ensemble = winner.ensemble if winner else None
-    part = "test" if winner else "validation"
-    blocks: list[Block] = [_tiles(view)]
     rows = []
     if winner is not None:
-        rows.append(
-            Score(
-                "winner",
-                winner.test_score,
-                result.test_half_width,
-                "orange",
-                winner.validation_score,
-            )
-        )
-        if ensemble is not None:
+        tested, validated = winner.test_score, winner.validation_score
+        rows.append(Score("winner", tested, result.test_half_width, "orange", validated))
+        if (ensemble := winner.ensemble) is not None:
             scores = ensemble.test_score, None, "orange", ensemble.validation_score
             rows.append(Score(str(ensemble), *scores))
     elif view.ranked:
@@ -47,91 +54,74 @@ def result_section(view: View) -> Section | None:
     for b in result.baselines:
         values = (b.test_score, b.validation_score) if winner else (b.validation_score, None)
         rows.append(Score(brief(b.name, 40), values[0], None, "blue", values[1]))
-    if not rows:
-        return Section("Result", "Nothing is trained yet.", tuple(blocks))
-    table = Table(
-        ("model", "what it is", "validation", "test"),
-        (
-            *(
-                [
-                    (
-                        "winner",
-                        brief(winner.genome),
-                        score_text(winner.validation_score),
-                        score_text(winner.test_score),
-                    )
-                ]
-                if winner
-                else []
-            ),
-            *(
-                [
-                    (
-                        str(ensemble),
-                        "; ".join(map(brief, dict.fromkeys(ensemble.genomes))),
-                        score_text(ensemble.validation_score),
-                        score_text(ensemble.test_score),
-                    )
-                ]
-                if ensemble
-                else []
-            ),
-            *(
-                (
-                    brief(b.name, 40),
-                    brief(b.description),
-                    score_text(b.validation_score),
-                    score_text(b.test_score) if winner else "at the end",
-                )
-                for b in result.baselines
-            ),
+    return rows
+
+
+def _scores_chart(view: View, rows: Sequence[Score]) -> Chart:
+    """The scores of a result as a picture, with a table of all of them."""
+    winner, part = view.winner, "test" if view.winner else "validation"
+    legend = [("orange", "winner" if winner else "best so far"), ("blue", "baseline")]
+    if winner is not None:
+        legend.append(("hollow", "the same on the validation part"))
+        if view.result.test_half_width is not None:
+            legend.append(("interval", "95 % interval"))
+    return chart(
+        f"{view.metric_words[0].upper()}{view.metric_words[1:]} on the {part} part",
+        lambda width: draw_scores(
+            rows,
+            f"{view.metric_words}{view.unit}, {view.better}",
+            "Scores of the winner and of the baselines.",
+            width,
         ),
+        tuple(legend),
+        "Baselines are models that took no search: a constant answer, a linear model, and the "
+        "network most tutorials build. A winner is worth its search if it beats them.",
+        _score_table(view),
+    )
+
+
+def _score_table(view: View) -> Table:
+    """Winner, ensemble and baselines: what they are, and their scores on both parts."""
+    winner = view.winner
+    rows = []
+    if winner is not None:
+        scores = score_text(winner.validation_score), score_text(winner.test_score)
+        rows.append(("winner", brief(winner.genome), *scores))
+        if (ensemble := winner.ensemble) is not None:
+            scores = score_text(ensemble.validation_score), score_text(ensemble.test_score)
+            what = "; ".join(map(brief, dict.fromkeys(ensemble.genomes)))
+            rows.append((str(ensemble), what, *scores))
+    for b in view.result.baselines:
+        tested = score_text(b.test_score) if winner else "at the end"
+        what, validated = brief(b.description), score_text(b.validation_score)
+        rows.append((brief(b.name, 40), what, validated, tested))
+    return Table(
+        ("model", "what it is", "validation", "test"),
+        tuple(rows),
         "The scores as a table",
         "llrr",
         folded=True,
     )
-    legend = [("orange", "winner" if winner else "best so far"), ("blue", "baseline")]
-    if winner is not None:
-        legend.append(("hollow", "the same on the validation part"))
-        if result.test_half_width is not None:
-            legend.append(("interval", "95 % interval"))
-    blocks.append(
-        chart(
-            f"{view.metric_words[0].upper()}{view.metric_words[1:]} on the {part} part",
-            lambda width: draw_scores(
-                rows,
-                f"{view.metric_words}{view.unit}, {view.better}",
-                "Scores of the winner and of the baselines.",
-                width,
-            ),
-            tuple(legend),
-            "Baselines are models that took no search: a constant answer, a linear model, and the "
-            "network most tutorials build. A winner is worth its search if it beats them.",
-            table,
-        )
+
+
+def _network_chart(view: View, winner: Winner) -> Chart:
+    """The winner, layer by layer."""
+    target = view.data["target"]
+    output = f"{len(target['classes'])} classes" if target["classes"] else brief(target["name"], 20)
+    return chart(
+        "The winner, layer by layer",
+        lambda width: draw_network(
+            winner.genome,
+            view.data["n_inputs"],
+            output,
+            f"The network: {winner.genome}",
+            width,
+        ),
+        note=(
+            f"{winner.parameters:,} trainable parameters. Trained by "
+            f"{brief(str(winner.genome).partition(' | ')[2])}; {fits_text(winner)}."
+        ),
     )
-    if winner is not None:
-        target = view.data["target"]
-        output = (
-            f"{len(target['classes'])} classes" if target["classes"] else brief(target["name"], 20)
-        )
-        blocks.append(
-            chart(
-                "The winner, layer by layer",
-                lambda width: draw_network(
-                    winner.genome,
-                    view.data["n_inputs"],
-                    output,
-                    f"The network: {winner.genome}",
-                    width,
-                ),
-                note=(
-                    f"{winner.parameters:,} trainable parameters. Trained by "
-                    f"{brief(str(winner.genome).partition(' | ')[2])}; {fits_text(winner)}."
-                ),
-            )
-        )
-    return Section("Result", "What came out, next to what it has to beat.", tuple(blocks))
 
 
 def _tiles(view: View) -> Tiles:
@@ -207,6 +197,12 @@ def trust_section(view: View) -> Section | None:
         rows.append(Score(what, winner.revalidated_score, winner.revalidated_half_width, "blue"))
     rows.append(Score("final fit, validation", winner.validation_score, None, "blue"))
     rows.append(Score("final fit, test", winner.test_score, result.test_half_width, "orange"))
+    searched = winner.search_score is not None
+    flattery = (
+        " The score of a search flatters, since the best of many is also the luckiest."
+        if searched
+        else ""
+    )
     others = tuple(
         (name.replace("_", " "), score_text(value)) for name, value in winner.test_scores.items()
     )
@@ -223,15 +219,16 @@ def trust_section(view: View) -> Section | None:
     ]
     return Section(
         "What the scores are worth",
-        "The same network, scored four times. The score of a search flatters, since the best of "
-        "many is also the luckiest; the last one is the one to report.",
+        f"The same network, scored {_TIMES[len(rows)]}.{flattery} The last score is the one to "
+        "report.",
         (
             chart(
-                f"The winner's {view.metric_words}, from the search to the test",
+                f"The winner's {view.metric_words}"
+                + (", from the search to the test" if searched else ""),
                 lambda width: draw_scores(
                     rows,
                     f"{view.metric_words}{view.unit}, {view.better}",
-                    "Scores of the winner in the search, trained again, and after the final fit.",
+                    f"Scores of the winner: {', '.join(row.name for row in rows)}.",
                     width,
                 ),
                 (("interval", "95 % interval, where known"),),

@@ -1,4 +1,4 @@
-"""Sections of how the search went: fitness, curves, front, operators, failures, time."""
+"""Sections of how the search went: fitness, learning curves, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from evonet.page.blocks import WIDE, Block, Section, Table, brief, chart
+from evonet.page.blocks import WIDE, Block, Chart, Section, Table, brief, chart
 from evonet.page.charts_search import (
     Mark,
     draw_curves,
@@ -31,10 +31,59 @@ def fitness_section(view: View) -> Section | None:
     """Fitness by generation."""
     if not view.ranked:
         return None
-    table, sizes = view.generations, Counter(view.generation_of(p) for p in view.points)
-    if not len(table):
+    return Section(
+        "Fitness, generation by generation",
+        "Each generation keeps the best networks so far and lets them have offspring. Where the "
+        "lines still rise at the end, more generations would probably find more.",
+        (_fitness_chart(view),),
+    )
+
+
+def _fitness_chart(view: View) -> Chart:
+    """Best, median and middle half of each population, and every network."""
+    table, marks = view.generations, _fitness_marks(view)
+    title = "No generation is finished yet"
+    if len(table):
+        first, last = float(table["best"].iloc[0]), float(table["best"].iloc[-1])
+        title = (
+            f"The best network: {view.metric_words} from {number(first)} to {number(last)}"
+            if first != last
+            else f"The best network: {view.metric_words} {number(last)}"
+        )
+    else:
         columns = ["generation", "best", "median", "lower_quartile", "upper_quartile"]
         table = pd.DataFrame(columns=columns, dtype=float)
+    baselines = [
+        (brief(n, 24), float(s))
+        for n, s in zip(view.baselines["name"], view.baselines["validation_score"], strict=True)
+        if s is not None and math.isfinite(s)
+    ]
+    return chart(
+        title,
+        lambda width: draw_fitness(
+            table,
+            baselines,
+            marks,
+            f"validation {view.metric_words}, {view.better}",
+            "Best and median score of the population by generation.",
+            width,
+        ),
+        (
+            ("line thick blue", "best"),
+            ("line dashed blue", "median of the population"),
+            ("area blue", "its middle half"),
+            ("muted", "a network"),
+            ("faint", "one given up early"),
+        ),
+        "Poor scores lie below the picture. Point at a network to see it; parents and "
+        "offspring light up.",
+        _fitness_table(view),
+    )
+
+
+def _fitness_marks(view: View) -> list[Mark]:
+    """The networks with a score, those of a generation side by side."""
+    sizes = Counter(view.generation_of(p) for p in view.points)
     seen: Counter[int] = Counter()
     marks = []
     for point in view.points:
@@ -44,11 +93,11 @@ def fitness_section(view: View) -> Section | None:
         if point.score is not None:
             class_ = "faint" if point.stored.evaluation.dropped else "muted"
             marks.append(Mark(generation + 0.7 * place, point.score, point.index, class_))
-    baselines = [
-        (brief(n, 24), float(s))
-        for n, s in zip(view.baselines["name"], view.baselines["validation_score"], strict=True)
-        if s is not None and math.isfinite(s)
-    ]
+    return marks
+
+
+def _fitness_table(view: View) -> Table | None:
+    """A row for each generation; None before the first is finished."""
     rows = tuple(
         (
             str(row["generation"]),
@@ -58,49 +107,14 @@ def fitness_section(view: View) -> Section | None:
         )
         for row in view.generations.to_dict("records")
     )
-    title = "No generation is finished yet"
-    if len(table):
-        first, last = float(table["best"].iloc[0]), float(table["best"].iloc[-1])
-        title = (
-            f"The best network: {view.metric_words} from {number(first)} to {number(last)}"
-            if first != last
-            else f"The best network: {view.metric_words} {number(last)}"
-        )
-    return Section(
-        "Fitness, generation by generation",
-        "Each generation keeps the best networks so far and lets them have offspring. Where the "
-        "lines still rise at the end, more generations would probably find more.",
-        (
-            chart(
-                title,
-                lambda width: draw_fitness(
-                    table,
-                    baselines,
-                    marks,
-                    f"validation {view.metric_words}, {view.better}",
-                    "Best and median score of the population by generation.",
-                    width,
-                ),
-                (
-                    ("line thick blue", "best"),
-                    ("line dashed blue", "median of the population"),
-                    ("area blue", "its middle half"),
-                    ("muted", "a network"),
-                    ("faint", "one given up early"),
-                ),
-                "Poor scores lie below the picture. Point at a network to see it; parents and "
-                "offspring light up.",
-                Table(
-                    ("generation", "best", "median", "worst", "candidates", "failed"),
-                    rows,
-                    "The generations as a table",
-                    "rrrrrr",
-                    folded=True,
-                )
-                if rows
-                else None,
-            ),
-        ),
+    if not rows:
+        return None
+    return Table(
+        ("generation", "best", "median", "worst", "candidates", "failed"),
+        rows,
+        "The generations as a table",
+        "rrrrrr",
+        folded=True,
     )
 
 

@@ -12,6 +12,18 @@ from evonet.sentences import goal_line
 #: Columns described of wide data.
 _MOST_ROWS = 200
 
+_METHODS = {
+    "ga": "genetic algorithm",
+    "random": "random search",
+    "aging": "regularised evolution",
+    "tpe": "TPE",
+}
+_GIVING_UP = {
+    "auto": "where early scores foretell late ones: after a ninth or a third of the epochs",
+    "on": "after a ninth or a third of its epochs, unless among the best third there",
+    "off": "never",
+}
+
 
 def data_section(view: View) -> Section | None:
     """The problem and the data."""
@@ -80,57 +92,6 @@ def _columns(preparation: dict[str, Any]) -> Block | None:
 
 def protocol_section(view: View) -> Section | None:
     """How scores come about."""
-    config = view.config
-    folds = config.get("folds")
-    epochs = config.get("epochs")
-    how = (
-        f"cross-validation with {folds} folds: a score is the mean over them"
-        if folds
-        else "the validation part, which no network learns from"
-    )
-    rows = [
-        ("goal", goal_line(view.metric, view.objectives).removeprefix("Goal").strip()),
-        (
-            "method",
-            {
-                "ga": "genetic algorithm",
-                "random": "random search",
-                "aging": "regularised evolution",
-                "tpe": "TPE",
-            }.get(config.get("method", "ga"), "")
-            if view.searched
-            else "none: one genome was given",
-        ),
-        ("candidates are scored on", how),
-        (
-            "epochs of a candidate",
-            f"at most {epochs}"
-            if epochs
-            else (
-                "by the number of rows: at most "
-                f"{max((p.stored.evaluation.epochs for p in view.points), default=0)} were used"
-            ),
-        ),
-        (
-            "giving up early",
-            {
-                "on": "after a ninth or a third of its epochs, unless among the best third there",
-                "off": "never",
-            }.get(
-                config.get("fidelity", "auto"),
-                "where early scores foretell late ones: after a ninth or a third of the epochs",
-            ),
-        ),
-        (
-            "the winner",
-            f"the best of up to {config.get('finalists', 0)} finalists, each trained again "
-            f"{config.get('repeats', 0)} times; then fitted {config.get('final_fits', 1)} times, "
-            "the best on the validation part kept",
-        ),
-        ("the test part", "scores the winner once, and takes part in no choice"),
-        ("seed", str(config.get("seed", 0))),
-        ("why it ended", brief(view.result.reason or "it has not ended", 200)),
-    ]
     space = tuple(
         (
             name,
@@ -139,12 +100,12 @@ def protocol_section(view: View) -> Section | None:
         )
         for name, values in view.space.items()
     )
-    settings = tuple((k, brief(v)) for k, v in config.items() if v is not None)
+    settings = tuple((k, brief(v)) for k, v in view.config.items() if v is not None)
     return Section(
         "How the search was done",
         "What the scores mean, and what it takes to repeat them.",
         (
-            Table(("", ""), tuple(rows), "Protocol", "ll"),
+            Table(("", ""), _protocol(view), "Protocol", "ll"),
             Table(
                 ("gene", "of each", "values"),
                 space,
@@ -160,4 +121,36 @@ def protocol_section(view: View) -> Section | None:
                 folded=True,
             ),
         ),
+    )
+
+
+def _protocol(view: View) -> tuple[tuple[str, str], ...]:
+    """The protocol: what it is about, and what holds for it."""
+    config = view.config
+    folds, epochs = config.get("folds"), config.get("epochs")
+    used = max((p.stored.evaluation.epochs for p in view.points), default=0)
+    method = _METHODS.get(config.get("method", "ga"), "")
+    return (
+        ("goal", goal_line(view.metric, view.objectives).removeprefix("Goal").strip()),
+        ("method", method if view.searched else "none: one genome was given"),
+        (
+            "candidates are scored on",
+            f"cross-validation with {folds} folds: a score is the mean over them"
+            if folds
+            else "the validation part, which no network learns from",
+        ),
+        (
+            "epochs of a candidate",
+            f"at most {epochs}" if epochs else f"by the number of rows: at most {used} were used",
+        ),
+        ("giving up early", _GIVING_UP.get(config.get("fidelity", "auto"), _GIVING_UP["auto"])),
+        (
+            "the winner",
+            f"the best of up to {config.get('finalists', 0)} finalists, each trained again "
+            f"{config.get('repeats', 0)} times; then fitted {config.get('final_fits', 1)} times, "
+            "the best on the validation part kept",
+        ),
+        ("the test part", "scores the winner once, and takes part in no choice"),
+        ("seed", str(config.get("seed", 0))),
+        ("why it ended", brief(view.result.reason or "it has not ended", 200)),
     )

@@ -222,9 +222,9 @@ def path(points: Iterable[tuple[float, float]]) -> str:
     return "".join(words)
 
 
-def line(points: Iterable[tuple[float, float]], class_: str) -> Markup:
-    """A line through points."""
-    return tag("path", class_=f"line {class_}", d=path(points))
+def line(points: Iterable[tuple[float, float]], class_: str, **data: object) -> Markup:
+    """A line through points; ``data_c`` is the place of its candidate."""
+    return tag("path", class_=f"line {class_}", d=path(points), **data)
 
 
 def area(

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -219,7 +220,7 @@ def _refuse_unfinished(record: RunRecord) -> None:
         )
     raise RecordError(
         f"{record.folder} has no finished generation yet, so there is nothing to draw. "
-        f"Wait for the first one, or go on with the run: evonet resume {record.folder}"
+        f"Wait for the first one, or go on with the run: evonet resume {quote(str(record.folder))}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 from evonet.errors import RecordError
 
@@ -25,5 +26,5 @@ def exporting(folder: Path, command: str = "resume") -> Iterator[None]:
     except OSError as error:
         raise RecordError(
             f"Cannot write into {folder}: {error.strerror or error}. The record is kept: mend "
-            f"that, then go on with evonet {command} {folder}"
+            f"that, then go on with evonet {command} {quote(str(folder))}"
         ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 
 from evonet.errors import RecordError
 
@@ -36,7 +37,7 @@ def new_folder(results: Path, name: str | None, data_name: str) -> Path:
                 if (folder / FILE).exists() or not folder.is_dir():
                     raise RecordError(
                         f"{folder} exists already. Pass another --name, or go on with it: "
-                        f"evonet resume {folder}"
+                        f"evonet resume {quote(str(folder))}"
                     ) from None
                 return folder
     except OSError as error:

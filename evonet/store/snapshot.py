@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from shlex import quote
 from typing import Any, TypeVar
 
 from evonet.errors import RecordError
@@ -91,7 +92,7 @@ def _advice(reason: str, file: Path) -> str:
     if "readonly" in reason or "read-only" in reason:  # a journal that only a writer may roll back
         return (
             "The run was killed while it wrote. "
-            f"Put its record in order first: evonet show {file.parent}"
+            f"Put its record in order first: evonet show {quote(str(file.parent))}"
         )
     if "locked" in reason:
         return "Another process is writing to it. Try again"

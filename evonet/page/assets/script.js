@@ -112,6 +112,7 @@
     if (!step || !(svg instanceof SVGSVGElement)) return;
     event.preventDefault();
     const path = walk(svg);
+    if (path.now < 0 && step < 0) path.now = 0;  // the first step back is to the last mark
     path.now = (path.now + step + path.marks.length) % path.marks.length;
     show(path.marks[path.now]);
   });
@@ -122,6 +123,7 @@
 
   // Live: ask what the state is; where it is another, fetch the page and take over what changed.
   let version = null;
+  let before = null;  // the state, while in its place stands that the server has ended
   const differ = (a, b) => {
     const plain = (e) => {
       const copy = e.cloneNode(true);
@@ -167,6 +169,8 @@
   const ask = async () => {
     try {
       const state = await (await fetch("state")).json();
+      if (before) document.getElementById("state").replaceWith(before);
+      before = null;
       if (version === null) version = document.body.dataset.live;
       if (state.version !== version && tip.hidden) {
         const answer = await fetch("./");
@@ -176,8 +180,10 @@
         }
       }
     } catch (error) {
-      document.getElementById("state").textContent = "the server has ended; this is the last it said";
-      document.getElementById("state").className = "state open";
+      const place = document.getElementById("state");
+      before = before || place.cloneNode(true);
+      place.textContent = "the server has ended; this is the last it said";
+      place.className = "state open";
     }
     setTimeout(ask, 2000);
   };
