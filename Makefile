@@ -16,7 +16,7 @@ evolve: $(VENV)/.run  ## install evonet into .venv and evolve networks for the d
 	$(BIN)/python -m evonet evolve --max-minutes 2 $(ARGS)
 
 test: $(VENV)/.test  ## install evonet into .venv and run the tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --durations=12
 
 test-slow: $(VENV)/.test  ## the tests that take minutes
 	$(BIN)/python -m pytest -n 2 -m slow

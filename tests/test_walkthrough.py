@@ -28,14 +28,15 @@ def test_the_walk_through_of_the_readme_ends_with_a_prediction(tmp_path: Path) -
     assert lines[0].startswith("pip install")
     assert len(lines) < 10
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    shell = subprocess.Popen(
-        ["bash", "-e", "-c", "\n".join(lines[1:])],
-        cwd=tmp_path,
-        env={**os.environ, "PATH": path},
-        stdout=(tmp_path / "said").open("w"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,  # by which the service is found and ended
-    )
+    with (tmp_path / "said").open("w") as out:
+        shell = subprocess.Popen(
+            ["bash", "-e", "-c", "\n".join(lines[1:])],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # by which the service is found and ended
+        )
     try:
         status = shell.wait(timeout=600)
     finally:
