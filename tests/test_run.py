@@ -44,7 +44,8 @@ def history(folder: Path) -> tuple:
         evaluations = {
             s.score_key: replace(s.evaluation, seconds=0.0) for s in record.evaluations()
         }
-        repeats = [(s.score_key, s.repeat, s.evaluation.score) for s in record.repeats()]
+        # Sorted: they stand in the order in which workers were done.
+        repeats = sorted((s.score_key, s.repeat, s.evaluation.score) for s in record.repeats())
         facts = record.winners(), record.fact("baselines"), repeats
         return candidates, generations, evaluations, *facts
 
