@@ -7,9 +7,11 @@ each training is to be written down as soon as it is known.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import cache
+from logging import ERROR, getLogger
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -45,6 +47,8 @@ class DaskCluster:
     def __init__(self, address: str | None) -> None:
         from distributed import Client
 
+        getLogger("distributed").setLevel(ERROR)  # a worker that dies is none of the user's errors
+        getLogger("distributed.client").setLevel(ERROR)
         if address is None:
             raise ConfigError(
                 "backend dask needs a scheduler: start `dask scheduler`, and pass its --address."
@@ -65,8 +69,10 @@ class DaskCluster:
         return max(1, sum(self._client.nthreads().values()))
 
     def share(self, value: object) -> Any:
-        """Send a value to every worker."""
-        return self._client.scatter(value, broadcast=True, hash=False)
+        """Give a value to the scheduler, which gives it to workers anew where theirs die."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+            return self._client.submit(_itself, value, pure=False)
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
         """Call a function on a worker that is free."""
@@ -102,6 +108,10 @@ class RayCluster:
         """Call a function on a core that is free."""
         future: Future[Any] = self._call.remote(function, *arguments).future()
         return future
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _call(function: Callable[..., Any], *arguments: object) -> Any:

@@ -146,14 +146,20 @@ class FusedEvaluator:
         Of a portion that no worker survives, every training is tried by itself; that which kills
         its workers again has failed.
         """
+        job = cluster.share(self._job(plan))
         left = [(portion, False) for portion in portions]
         while left:
-            job = cluster.share(self._job(plan))  # anew: it may be lost with its workers
             pending = {cluster.submit(train, job, own): (own, again) for own, again in left}
             left = []
             try:
                 for done in as_completed(pending):
                     portion, again = pending[done]
+                    if done.cancelled():
+                        raise TrainingError(
+                            "The cluster dropped what it was to train: its scheduler has gone, or "
+                            "no worker is left. Start it again, then go on with evonet resume; "
+                            "what is trained is kept."
+                        )
                     error = done.exception()
                     if error is None:
                         yield from done.result()
