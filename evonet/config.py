@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -219,33 +220,38 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> RunConfig:
+        for problem in self._problems():
+            raise ValueError(problem)
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        """What is wrong with settings beside each other, and what to do."""
         if self.test_fraction + self.validation_fraction >= 1:
-            raise ValueError(
+            yield (
                 "test_fraction and validation_fraction must leave rows to train on, got "
                 f"{self.test_fraction:g} + {self.validation_fraction:g}; "
                 "pass a smaller --test-fraction or --validation-fraction"
             )
         if self.objective[:1] != ("score",) or len(set(self.objective)) < len(self.objective):
-            raise ValueError(
+            yield (
                 "objective must name score first and nothing twice, got "
                 f"{','.join(self.objective)}; pass --objective score,parameters"
             )
         for pin in self.fix:
             if "=" not in pin:
-                raise ValueError(
-                    f"fix expects GENE=VALUE, got {pin!r}; pass --fix learning_rate=1e-3"
-                )
-        if self.address is not None and self.backend == "loky":
-            raise ValueError(
-                "address is of a cluster, and backend is loky; pass --backend dask or ray"
-            )
+                yield f"fix expects GENE=VALUE, got {pin!r}; pass --fix learning_rate=1e-3"
+        if self.backend == "loky" and self.address is not None:
+            yield "address is of a cluster, and backend is loky; pass --backend dask or ray"
+        if self.backend != "loky" and self.engine != "fused":
+            yield f"backend {self.backend} is of engine fused; leave out --engine or --backend"
+        if self.backend != "loky" and self.device == "gpu":
+            yield f"backend {self.backend} trains on CPUs; leave out --device or --backend"
+        if self.precision != "float32" and self.engine != "fused":
+            yield f"precision {self.precision} is of engine fused; leave out --precision"
         if self.name is not None and (
             Path(self.name).name != self.name or self.name in ("", ".", "..")
         ):
-            raise ValueError(
-                f"name must be a plain folder name, got {self.name!r}; pass another --name"
-            )
-        return self
+            yield f"name must be a plain folder name, got {self.name!r}; pass another --name"
 
     @property
     def max_seconds(self) -> float:
@@ -299,14 +305,17 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def _sentence(problem: Any) -> str:
     """A pydantic error as one line that says setting, expected and got."""
+    said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if not problem["loc"]:
-        return f"{problem['msg'].removeprefix('Value error, ')}."
+        return f"{said}."
     name = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
-        return f"unknown setting {name!r}; expected one of {', '.join(RunConfig.model_fields)}."
-    expected = problem["msg"].removeprefix("Input ")
+        near = get_close_matches(name, RunConfig.model_fields, 1)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        known = ", ".join(RunConfig.model_fields)
+        return f"unknown setting {name!r}; expected one of {known}.{meant}"
     flag = f"--{name.replace('_', '-')}"
-    return f"{name} {expected}, got {shown(problem['input'])}. Change {flag}."
+    return f"{name} {said}, got {shown(problem['input'])}. Change {flag}."
 
 
 def setting_panel(name: str) -> str:

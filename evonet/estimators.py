@@ -10,7 +10,6 @@ validation and test rows of its own, and ends with a winner whose honest score i
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,6 +29,7 @@ from evonet.errors import EvonetError, RecordError
 from evonet.progress import read_result
 from evonet.report.tables import candidates_table
 from evonet.run import evolve
+from evonet.store.exports import replacing
 from evonet.store.record import RunRecord
 
 _FILE = "data.parquet"
@@ -268,12 +268,10 @@ def _written(table: pd.DataFrame, folder: Path) -> Path:
     file = folder / f"{hashlib.sha256(content).hexdigest()[:16]}-{_FILE}"
     if file.is_file():
         return file
-    new = file.with_name(f"{file.name}.{os.getpid()}.new")
     try:
-        new.write_bytes(content)
-        new.replace(file)
+        with replacing(file) as new:
+            new.write_bytes(content)
     except OSError as error:
-        new.unlink(missing_ok=True)
         raise RecordError(
             f"Cannot write X into {folder}: {error.strerror or error}. Free some space there, or "
             "pass another folder as results."

@@ -135,8 +135,7 @@ def _is_saved(folder: Path, entry: Mapping[str, Any]) -> bool:
     file = folder / NETWORKS_FILE
     if not (file.is_file() and (folder / MODEL_FILE).is_file()):
         return False
-    digest = entry.get("networks")  # None in records of evonets that kept none
-    return digest is None or networks_digest(file) == digest
+    return networks_digest(file) == entry.get("networks")
 
 
 def _final_fits(

@@ -28,19 +28,20 @@ HEADERS = {
 }
 
 
-def require_server(user: str) -> None:
-    """Refuse what needs the packages of the server where they are missing.
+def require_server(command: str) -> None:
+    """Refuse a command that needs the packages of the server where they are missing.
 
     Args:
-        user: what needs them, as the error begins; the extra's name is its last word.
+        command: of evonet; the extra that installs them has its name.
 
     Raises:
         ConfigError: they are not installed.
     """
     missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
     if missing:
-        extra = user.split()[-1]
-        raise ConfigError(f"{user} needs {' and '.join(missing)}: pip install 'evonet[{extra}]'")
+        raise ConfigError(
+            f"evonet {command} needs {' and '.join(missing)}: pip install 'evonet[{command}]'"
+        )
 
 
 def open_port(port: int) -> socket.socket:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from evonet.config import RunConfig
@@ -124,7 +125,8 @@ def save_population(folder: Path, file: Path) -> int:
         generations, stored = record.generations(), record.evaluations()
     if not generations:
         raise RecordError(
-            f"{folder} has no finished generation yet. Go on with it: evonet resume {folder}"
+            f"{folder} has no finished generation yet. Go on with it: "
+            f"evonet resume {quote(str(folder))}"
         )
     last = generations[-1]
     by_key = {s.genome.key: s for s in stored}

@@ -69,7 +69,7 @@ class Setup:
         Raises:
             EvonetError: the data cannot be learned from, or a setting does not fit them.
         """
-        return cls._on(_checked(config), config, space, founders)
+        return cls._on(_read(config), config, space, founders)
 
     @classmethod
     def _on(
@@ -81,10 +81,9 @@ class Setup:
     ) -> Setup:
         """The same on data that were read."""
         dataset, splits = prepare(checked, config, config.repeats, FEW_ROWS)
-        choose_metric(config.metric, dataset.target)
-        choose_loss(config.loss, dataset.target)
-        _check_device(config)
-        return cls(config, dataset, splits, space, founders)
+        setup = cls(config, dataset, splits, space, founders)
+        _ = setup.metric, setup.loss, setup.device  # each refuses what does not fit
+        return setup
 
     @classmethod
     def new(cls, config: RunConfig, space: SearchSpace, founders: Sequence[Genome]) -> Setup:
@@ -98,7 +97,7 @@ class Setup:
         Raises:
             EvonetError: the data cannot be learned from, or a setting does not fit them.
         """
-        checked = _checked(config)
+        checked = _read(config)
         setup = cls._on(checked, config, space, founders)
         space = space.for_task(setup.dataset.target.task)
         rng = stream(config.seed, "founders")
@@ -319,37 +318,14 @@ class Setup:
         )
 
 
-def _checked(config: RunConfig) -> CheckedData:
-    """The data as they were found, once the search is known to be possible."""
-    _check_packages(config)
-    return read_checked(config)
-
-
-def _check_device(config: RunConfig) -> None:
-    """Refuse what this machine cannot train on before anything is made.
+def _read(config: RunConfig) -> CheckedData:
+    """The data, once no package is missing that the settings need.
 
     Raises:
-        EvonetError: there is no GPU for what is asked, or the engine has no choice.
-    """
-    if config.engine == "fused":
-        check_device(config.device, config.precision)
-        if config.backend != "loky" and config.device == "gpu":
-            raise ConfigError(
-                f"backend {config.backend} trains on CPUs. Leave out --device or --backend."
-            )
-    elif config.backend != "loky":
-        raise ConfigError(f"backend {config.backend} is of engine fused. Leave out --backend.")
-    elif config.precision != "float32":
-        raise ConfigError("precision bfloat16 is of engine fused. Leave out --precision.")
-
-
-def _check_packages(config: RunConfig) -> None:
-    """Refuse settings whose packages are missing.
-
-    Raises:
-        ConfigError: names the package, and the command that installs it.
+        EvonetError: a package is missing, or the data cannot be learned from.
     """
     if package := METHODS[config.method].package:
         require(package, f"method {config.method}", "pass another --method")
     if config.tensorboard:
         require("tensorboard", "--tensorboard", "leave it out")
+    return read_checked(config)

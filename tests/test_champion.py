@@ -312,12 +312,13 @@ class TestNetworksOfTheRecord:
         save_winner(run, crowned, n_inputs, predictor.target)  # what was left over is in no way
         assert not (run / "new_winner").exists()
 
-    def test_a_record_without_a_digest_is_read(self, run: Path) -> None:
+    def test_networks_of_which_the_record_says_nothing_are_not_used(self, run: Path) -> None:
         with RunRecord(run) as record:
             last = record.winners()[-1]
             del last["networks"]
             record.add_winner(last)
-        load_predictor(run)
+        with pytest.raises(RecordError, match=r"of another run, or of another fit"):
+            load_predictor(run)
 
     def test_networks_that_are_gone_are_made_again(
         self, run: Path, wine: tuple[RunResult, Path]

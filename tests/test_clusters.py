@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench.history import history
 from test_engine import REQUESTS, engine, evaluated, iris, said
-from test_run import history
 
 from evonet.config import make_config
 from evonet.errors import ConfigError, TrainingError
 from evonet.evaluation import Request
-from evonet.setup import _check_device
 from evonet.training.clusters import connect
 from evonet.training.worker import Job
 
@@ -240,10 +239,11 @@ class TestRefusals:
         [
             ({"address": "tcp://a:1"}, "address is of a cluster, and backend is loky"),
             ({"backend": "dask", "engine": "keras"}, "backend dask is of engine fused"),
+            ({"backend": "ray", "device": "gpu"}, "backend ray trains on CPUs"),
         ],
     )
     def test_settings_that_do_not_fit_together(
         self, settings: dict[str, str], message: str
     ) -> None:
         with pytest.raises(ConfigError, match=message):
-            _check_device(make_config(settings))
+            make_config(settings)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_run import history
+from bench.history import history
 
 from evonet.champion.baselines import DEFAULT_MLP
 

@@ -12,11 +12,12 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from bench.history import history
 from fakes import FakeEvaluator, fake_training
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import SEEDS, examples, rng
-from test_run import StopAfter, history
+from test_run import StopAfter
 from test_search import SETTINGS, hashed
 
 from evonet.champion.baselines import constant_score

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from bench.history import history
 from fakes import FakeEvaluator, fake_training
 
 from evonet.config import RunConfig, make_config
@@ -34,20 +34,6 @@ def config(tmp_path: Path) -> RunConfig:
         {"data": "iris", "results": tmp_path, "name": "run", "population_size": 6, "offspring": 4}
         | {"generations": 6, "repeats": 0}
     )
-
-
-def history(folder: Path) -> tuple:
-    """Everything a run decided and measured, without the clock."""
-    with RunRecord(folder) as record:
-        candidates = candidates_table(record).drop(columns="seconds").to_csv()
-        generations = [(g.number, g.population, g.stalled) for g in record.generations()]
-        evaluations = {
-            s.score_key: replace(s.evaluation, seconds=0.0) for s in record.evaluations()
-        }
-        # Sorted: they stand in the order in which workers were done.
-        repeats = sorted((s.score_key, s.repeat, s.evaluation.score) for s in record.repeats())
-        facts = record.winners(), record.fact("baselines"), repeats
-        return candidates, generations, evaluations, *facts
 
 
 @pytest.mark.usefixtures("fake_training")

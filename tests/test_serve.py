@@ -233,4 +233,4 @@ def test_any_request_is_answered_or_refused(words: Predictor, content: Any) -> N
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evonet.local_server.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"evonet serve needs .*: pip install 'evonet\[serve\]'"):
-        require_server("evonet serve")
+        require_server("serve")

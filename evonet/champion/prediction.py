@@ -53,7 +53,7 @@ def predictor_of(record: RunRecord, ensemble: bool = False) -> Predictor:
         )
     target, file = Target.from_dict(data["target"]), folder / NETWORKS_FILE
     preparation = preparation_from_dict(data["preparation"])
-    weights = load_weights(file, winners[-1].get("networks"))
+    weights = load_weights(file, winners[-1].get("networks", ""))
     if ensemble and winner.ensemble is not None:
         genomes, shares, weights = winner.ensemble.genomes, winner.ensemble.shares, weights[1:]
     else:

@@ -112,12 +112,12 @@ def networks_digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def load_weights(file: Path, digest: str | None = None) -> list[tuple[np.ndarray, ...]]:
+def load_weights(file: Path, digest: str) -> list[tuple[np.ndarray, ...]]:
     """The weights of the networks that ``save_networks`` wrote. No pickle is ever read.
 
     Args:
         file: where they are.
-        digest: as ``networks_digest`` gave it when they were written; None where nobody knows it.
+        digest: as ``networks_digest`` gave it when they were written.
 
     Raises:
         RecordError: the file is missing or damaged, or another one than the digest is of.
@@ -134,7 +134,7 @@ def load_weights(file: Path, digest: str | None = None) -> list[tuple[np.ndarray
     except _DAMAGED as error:
         reason = " ".join(str(error).split())[:200]
         raise RecordError(f"{file} is damaged: {reason}. {_make_again(file)}") from None
-    if digest is not None and hashlib.sha256(content).hexdigest() != digest:
+    if hashlib.sha256(content).hexdigest() != digest:
         raise foreign_networks(file)
     return [tuple(found[place]) for place in sorted(found)]
 

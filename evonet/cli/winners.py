@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
+from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal, Optional
@@ -55,20 +55,18 @@ def _write_whole(file: Path, lines: Iterable[str]) -> None:
         DataError: it cannot be written.
     """
     from evonet.errors import DataError
+    from evonet.store.exports import replacing
 
     place = file.resolve()
-    to_replace = not place.exists() or place.is_file()  # a pipe or a device is written at once
-    new = place.with_name(f"{place.name}.{os.getpid()}.new") if to_replace else place
+    is_pipe = place.exists() and not place.is_file()  # or a device: written at once
     try:
-        with new.open("w", encoding="utf-8", newline="") as opened:
+        with (
+            nullcontext(place) if is_pipe else replacing(place) as new,
+            new.open("w", encoding="utf-8", newline="") as opened,
+        ):
             opened.writelines(lines)
-        if to_replace:
-            new.replace(place)
     except OSError as error:
         raise DataError(f"Cannot write {file}: {error.strerror or error}.") from None
-    finally:
-        if to_replace:
-            new.unlink(missing_ok=True)
 
 
 def serve_command(
@@ -84,7 +82,7 @@ def serve_command(
     from evonet.deploy.endpoint import prediction_service
     from evonet.local_server import address_of, open_port, require_server, serve
 
-    require_server("evonet serve")
+    require_server("serve")
     service = prediction_service(load_predictor(folder_of(run, results), ensemble))
     listening = open_port(port)
     address = address_of(listening)

@@ -94,5 +94,5 @@ def check_watchable(folder: Path) -> None:
         RecordError: there is no run, or it cannot be read.
         ConfigError: the packages of the server are not installed.
     """
-    require_server("evonet watch")
+    require_server("watch")
     Snapshot(folder).close()

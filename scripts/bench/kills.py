@@ -13,14 +13,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
+from bench.history import history
 from bench.table import Table
-from evonet.report.tables import candidates_table
-from evonet.store.record import RunRecord
 
 #: A search of some sixty trainings, with finalists and a winner.
 _RUN = (
@@ -149,7 +147,7 @@ def _one_run(folder: Path, seed: int, most: int, outcome: Outcome) -> None:
             break
         left -= 1
     outcome.runs += 1
-    outcome.differ += _history(killed) != _history(whole)
+    outcome.differ += history(killed) != history(whole)
 
 
 def _session(
@@ -227,16 +225,3 @@ def _account(outcome: Outcome, lines: list[str], before: set[str], after: set[st
     outcome.lost += len(begun - after)
     outcome.finished += len(ended - after)
     outcome.repeated += len(begun & before)
-
-
-def _history(run: Path) -> tuple[Any, ...]:
-    """Everything a run decided and measured, without the clock."""
-    with RunRecord(run) as record:
-        return (
-            candidates_table(record).drop(columns="seconds").to_csv(),
-            [(g.number, g.population, g.stalled) for g in record.generations()],
-            {s.score_key: replace(s.evaluation, seconds=0.0) for s in record.evaluations()},
-            [(s.score_key, s.repeat, s.evaluation.score) for s in record.repeats()],
-            record.winners(),
-            record.fact("baselines"),
-        )
