@@ -21,8 +21,8 @@ def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
 
     ``group`` names the method, and the settings that were not the same in all runs of it: runs of
     one group differ in their seeds at most. Scores are the winner's: ``search`` as the search saw
-    it, ``revalidated`` its mean when trained again with half of its 95 % interval, ``test`` with
-    that of a proportion where it is one.
+    it, ``revalidated`` its mean when trained again, ``test`` on the test part; the last two with
+    their 95 % intervals.
 
     Raises:
         RecordError: a run cannot be read, has no winner, or is of other data or another metric.
@@ -56,9 +56,9 @@ def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
                 "metric": result.metric.name,
                 "search": winner.search_score,
                 "revalidated": winner.revalidated_score,
-                "revalidated_half_width": winner.revalidated_half_width,
+                "revalidated_interval": winner.revalidated_interval,
                 "test": winner.test_score,
-                "test_half_width": result.test_half_width,
+                "test_interval": winner.test_interval,
                 "parameters": winner.parameters,
             }
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import stdev
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,11 @@ from evonet.errors import ConfigError
 
 if TYPE_CHECKING:
     from evonet.data.target import Target
+
+#: The lower and the upper end of a 95 % interval.
+Interval = tuple[float, float]
+#: Samples of a bootstrap: its ends are known to about a tenth of its width.
+_RESAMPLES = 200
 
 
 @dataclass(frozen=True)
@@ -128,12 +134,46 @@ def score(
     return value if np.isfinite(value) else None
 
 
+def score_interval(
+    metric: Metric, truth: np.ndarray, predictions: np.ndarray, rng: np.random.Generator
+) -> Interval | None:
+    """The 95 % interval of a score, over samples of as many rows; None where no resample has one.
+
+    Of an accuracy it is Wilson's for a proportion (1927, Probable Inference, the Law of
+    Succession, and Statistical Inference, https://doi.org/10.1080/01621459.1927.10502953), which
+    holds where all predictions are right, too. Of any other score it is the percentile bootstrap
+    (Efron & Tibshirani 1993, ch. 13).
+
+    Args:
+        metric: what the score is.
+        truth: as ``Metric.compute`` takes it, one row at least.
+        predictions: of the same rows.
+        rng: draws the resamples.
+    """
+    from scipy.stats import binomtest
+
+    n = len(truth)
+    if metric.name == "accuracy":
+        right = round(n * metric.compute(truth, predictions))
+        wilson = binomtest(right, n).proportion_ci(method="wilson")
+        return float(wilson.low), float(wilson.high)
+    draws = (rng.integers(n, size=n) for _ in range(_RESAMPLES))
+    with warnings.catch_warnings():  # of a resample that lacks a class, say, which counts for none
+        warnings.simplefilter("ignore")
+        scores = np.asarray([metric.compute(truth[rows], predictions[rows]) for rows in draws])
+    known = scores[np.isfinite(scores)]
+    if not len(known):
+        return None
+    low, high = np.quantile(known, [0.025, 0.975])
+    return float(low), float(high)
+
+
 #: A score on fewer validation rows is noisy: of 5,000, an accuracy of 0.9 is known to 0.008 (95 %).
 FEW_ROWS = 5_000
 
 
-def half_width(scores: Sequence[float], of_folds: bool = False) -> float | None:
-    """Half of the 95 % interval of the mean of some scores (Student's t); None below two.
+def mean_interval(scores: Sequence[float], of_folds: bool = False) -> Interval | None:
+    """The 95 % interval of the mean of some scores (Student's t); None below two.
 
     Args:
         scores: to be averaged.
@@ -144,7 +184,9 @@ def half_width(scores: Sequence[float], of_folds: bool = False) -> float | None:
     if len(scores) < 2:
         return None
     share = variance_of_mean(len(scores), of_folds)
-    return float(t.ppf(0.975, len(scores) - 1)) * stdev(scores) * math.sqrt(share)
+    half = float(t.ppf(0.975, len(scores) - 1)) * stdev(scores) * math.sqrt(share)
+    mean = fmean(scores)
+    return mean - half, mean + half
 
 
 def variance_of_mean(n: int, of_folds: bool) -> float:

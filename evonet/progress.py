@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,7 +58,8 @@ class RunResult:
         baselines: what it has to beat.
         metric: what was improved.
         n_test: rows of the test part.
-        n_winners: winners that the test part has scored, one for each end of the search.
+        n_winners: different winners that the test part has scored, by different ends of the search.
+        generations: that were finished.
         trainings: networks trained by this run, baselines and final fit not counted.
         seconds: wall-clock time of the search, all sessions together.
         noise: how far chance moves a score; None where no finalist was trained again.
@@ -71,6 +72,7 @@ class RunResult:
     metric: Metric
     n_test: int
     n_winners: int
+    generations: int
     trainings: int
     seconds: float
     noise: Noise | None = None
@@ -81,15 +83,16 @@ class RunResult:
         return self.reason is None
 
     @property
-    def test_half_width(self) -> float | None:
-        """Half of the 95 % interval of the winner's test accuracy; None for other metrics.
-
-        Twice the standard error of a proportion: how far chance moves it.
-        """
-        p = self.winner.test_score if self.winner else None
-        if self.metric.name != "accuracy" or p is None:
-            return None
-        return 1.96 * math.sqrt(p * (1 - p) / self.n_test)
+    def as_good(self) -> tuple[Baseline, ...]:
+        """The baselines that the winner does not beat on the test part."""
+        own = self.winner.test_score if self.winner else None
+        return tuple(
+            baseline
+            for baseline in self.baselines
+            if own is not None
+            and baseline.test_score is not None
+            and not self.metric.better(own, baseline.test_score)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for ``--json``."""
@@ -101,16 +104,18 @@ class RunResult:
             "winner": winner.genome.to_dict() if winner else None,
             "search_score": winner.search_score if winner else None,
             "revalidated_score": winner.revalidated_score if winner else None,
-            "revalidated_half_width": winner.revalidated_half_width if winner else None,
+            "revalidated_interval": winner.revalidated_interval if winner else None,
             "repeats": list(winner.repeats) if winner else None,
             "noise": asdict(self.noise) if self.noise else None,
             "validation_score": winner.validation_score if winner else None,
             "test_score": winner.test_score if winner else None,
+            "test_interval": winner.test_interval if winner else None,
             "test_rows": self.n_test,
             "test_scores": dict(winner.test_scores) if winner else None,
             "ensemble": winner.ensemble.to_dict() if winner and winner.ensemble else None,
             "parameters": winner.parameters if winner else None,
             "baselines": [baseline.to_dict() for baseline in self.baselines],
+            "generations": self.generations,
             "trainings": self.trainings,
             "seconds": round(self.seconds, 3),
         }
@@ -174,7 +179,8 @@ def read_result(record: RunRecord) -> RunResult:
         tuple(Baseline(**baseline) for baseline in record.fact("baselines")),
         metric,
         record.fact("data")["rows"][2],
-        len(winners),
+        len({json.dumps(entry["winner"], sort_keys=True) for entry in winners}),
+        len(record.generations()),
         record.count_trainings(),
         record.search_seconds(),
         Noise.of(again, winner.genome.key, metric.sign, winner.on_splits) if winner else None,

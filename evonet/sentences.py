@@ -11,7 +11,7 @@ from evonet.champion.noise import Noise
 from evonet.champion.winner import Winner
 from evonet.metrics import Metric
 from evonet.progress import RunResult
-from evonet.report.words import number
+from evonet.report.words import interval_text, metric_words, number
 from evonet.store.record import RunRecord
 
 #: Findings of the data's check that a run begins with.
@@ -182,6 +182,12 @@ def verdict_lines(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
     """What the scores are worth, said honestly; (line, style) pairs."""
     lines = []
     if winner.search_score is not None:
+        if not result.generations:
+            best = f"the best of {result.trainings}" if result.trainings > 1 else "the only one"
+            lines.append(
+                f"The search ended before its first generation did: the winner is {best} that "
+                "trained. Give it more time."
+            )
         lines.append(_optimism(winner, result.metric))
     if winner.ensemble:
         lines.append(
@@ -201,25 +207,35 @@ def verdict_lines(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
     if winner.test_score is None:
         line = "The winner has no test score: a test row holds numbers far beyond training's."
         return [*said, (line, "yellow")]
-    rivals = [(b.name, b.test_score) for b in result.baselines if b.test_score is not None]
     worse = [
-        f"{name} by {score_text(abs(winner.test_score - score))}"
-        for name, score in rivals
-        if result.metric.better(winner.test_score, score)
+        f"{b.name} by {score_text(abs(winner.test_score - b.test_score))}"
+        for b in result.baselines
+        if b.test_score is not None and b not in result.as_good
     ]
     as_good = [
-        f"{name} ({_behind(winner.test_score, score)})"
-        for name, score in rivals
-        if not result.metric.better(winner.test_score, score)
+        f"{b.name} ({_behind(winner.test_score, b.test_score or 0.0)})" for b in result.as_good
     ]
     if worse:
         said.append((f"On the test part the winner beats: {', '.join(worse)}.", "green"))
     if as_good:
         advice = "Search longer, or use that." if winner.search_score is not None else "Use that."
+        if any(baseline.is_constant for baseline in result.as_good):
+            advice = learned_nothing(result.metric)
         said.append(
             (f"On the test part the winner does NOT beat: {', '.join(as_good)}. {advice}", "yellow")
         )
-    return [*said, *_noise(result)]
+    return [*said, *_noise(winner, result.n_test)]
+
+
+def learned_nothing(metric: Metric) -> str:
+    """What it means that a model which looks at no input is as good as the winner."""
+    said = f"A model that always says the same is as good by {metric_words(metric.name)}"
+    if metric.name == "accuracy":
+        return (
+            f"{said}. Where most rows are of one class, accuracy does not see what is learned of "
+            "the others: try --metric balanced_accuracy, or roc_auc."
+        )
+    return f"{said}: the inputs may not tell the target, or the rows may be too few to learn it."
 
 
 def _behind(own: float, other: float) -> str:
@@ -232,8 +248,10 @@ def _optimism(winner: Winner, metric: Metric) -> str:
     said = f"In the search the winner scored {score_text(searched)} on the validation part"
     if again is None or searched is None:
         return f"{said}. Finalists were not trained again, so that it may flatter."
-    half_width = winner.revalidated_half_width
-    interval = "" if half_width is None else f" ± {score_text(half_width)} (95 %)"
+    interval = ""
+    if winner.revalidated_interval is not None:
+        low, high = winner.revalidated_interval
+        interval = f" ± {score_text((high - low) / 2)} (95 %)"
     gap = metric.sign * (searched - again)
     verdict = f"the search flattered it by {score_text(gap)}" if gap > 0 else "no flattery in that"
     if winner.on_splits and gap > 0:  # which is not known: the rows differ
@@ -257,13 +275,12 @@ def _lead(noise: Noise) -> str:
     return f"{said}: {rival}, more than chance does ({score_text(noise.by_chance)}, 95 %)."
 
 
-def _noise(result: RunResult) -> list[tuple[str, str]]:
-    """How far chance moves an accuracy."""
-    half_width = result.test_half_width
-    if half_width is None:
+def _noise(winner: Winner, n_test: int) -> list[tuple[str, str]]:
+    """How far chance moves the score on the test part."""
+    if winner.test_interval is None:
         return []
     line = (
-        f"With {result.n_test} test rows the winner's accuracy is uncertain by {half_width:.3f} "
-        "either way (95 %): smaller differences may be chance."
+        f"On {n_test} other test rows it might have had {interval_text(winner.test_interval)} "
+        "(95 %): smaller differences may be chance."
     )
     return [(line, "")]

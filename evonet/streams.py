@@ -32,6 +32,7 @@ Purpose = Literal[
     "order",
     "advice",
     "calibration",
+    "test interval",
 ]
 
 

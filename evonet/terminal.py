@@ -17,8 +17,9 @@ from evonet.champion.baselines import Baseline
 from evonet.config import RunConfig
 from evonet.errors import RecordError
 from evonet.evaluation import Evaluation
-from evonet.metrics import Metric
+from evonet.metrics import Interval, Metric
 from evonet.progress import GenerationSummary, Observer, RunResult, read_result
+from evonet.report.words import interval_text
 from evonet.sentences import (
     data_lines,
     front_lines,
@@ -83,6 +84,14 @@ class TerminalObserver(Observer):
         self.say(goal_line(metric, config.objective))
         if config.backend != "loky":
             self.say(f"Cluster   {config.backend}, at {config.address or 'this machine'}")
+        for baseline in record.fact("baselines") or []:
+            self.on_baseline(Baseline(**baseline))
+        if generations := record.generations():
+            best = metric.sign * generations[-1].population[0][1]
+            self.say(
+                f"Resumed   after generation {generations[-1].number}, {record.count_trainings()} "
+                f"trainings and {time_text(self._elapsed)}; best {score_text(best)}"
+            )
         self._show_bar("fitting the baselines", None)
 
     def on_compilation(self, kept: bool) -> None:
@@ -216,7 +225,7 @@ def runs_table(results: Path) -> list[dict[str, Any]]:
                 row["validation"] = result.winner.validation_score
                 row["test"] = result.winner.test_score
         except RecordError as error:
-            row["state"] = f"unreadable: {error}"
+            row |= {"state": "unreadable", "problem": str(error)}
         rows.append(row)
     return rows
 
@@ -236,6 +245,9 @@ def print_runs(results: Path, rows: list[dict[str, Any]]) -> None:
         scored = [score_text(c) if isinstance(c, float) or c is None else plain(c) for c in cells]
         table.add_row(*map(Text, scored))
     console.print(table)
+    for row in rows:
+        if "problem" in row:
+            console.print(Text(f"{plain(row['run'])}: {plain(row['problem'])}", style="yellow"))
 
 
 def show_comparison(rows: list[dict[str, Any]]) -> None:
@@ -246,14 +258,14 @@ def show_comparison(rows: list[dict[str, Any]]) -> None:
     for column in ("seed", "trainings", "time", "search", "again", "test", "parameters"):
         table.add_column(column, justify="right")
 
-    def interval(score: float | None, half_width: float | None) -> str:
-        return score_text(score) + (f" ± {score_text(half_width)}" if half_width else "")
+    def with_interval(score: float | None, interval: Interval | None) -> str:
+        return score_text(score) + (f" ({interval_text(interval)})" if interval else "")
 
     for row in rows:
         cells = [plain(row["run"]), row["method"], str(row["seed"]), f"{row['trainings']:,}"]
         cells += [time_text(row["seconds"]), score_text(row["search"])]
-        cells.append(interval(row["revalidated"], row["revalidated_half_width"]))
-        cells.append(interval(row["test"], row["test_half_width"]))
+        cells.append(with_interval(row["revalidated"], row["revalidated_interval"]))
+        cells.append(with_interval(row["test"], row["test_interval"]))
         table.add_row(*map(Text, [*cells, f"{row['parameters']:,}"]))
     console = make_console()
     console.print(table)
@@ -261,7 +273,7 @@ def show_comparison(rows: list[dict[str, Any]]) -> None:
     console.print(
         Text(
             f"Scores are {metric} of the winners, again: trained on fresh seeds or other splits; "
-            "± is a 95 % interval, where known."
+            "in brackets, 95 % intervals."
         )
     )
 
@@ -285,7 +297,7 @@ def show_plan(plan: dict[str, Any]) -> None:
         "",
         f"Workers   {plan['workers']}, a {'GPU' if on_gpu else 'process'} each, which take "
         f"{plan['portions']} portions",
-        f"Memory    {plan['process_mib']:,} MiB a worker before it trains; all together at most "
+        f"Memory    {plan['process_mib']:,} MiB a worker before it trains; all together may take "
         f"{limit}",
         "Training  on a GPU, in groups side by side; how fast it is was not measured"
         if on_gpu

@@ -82,7 +82,7 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
 
     def crown(finalists, *_: object) -> Crowned:
         best = finalists[0]
-        scores = best.search_score, best.repeats, 0.5, 0.5, {"accuracy": 0.5}
+        scores = best.search_score, best.repeats, 0.5, 0.5, (0.3, 0.7), {"accuracy": 0.5}
         fits = best.on_splits, 1, 2, Budget(2, 2)
         winner = Winner(best.genome, *scores, 7, 2, (1.0,), (1.0,), *fits)
         return Crowned(winner, ())

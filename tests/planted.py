@@ -144,6 +144,7 @@ def crown(record: RunRecord, p: Planted, test_score: float | None, **changes: An
         "repeats": [],
         "validation_score": p.score,
         "test_score": test_score,
+        "test_interval": None if test_score is None else [test_score - 0.05, test_score + 0.05],
         "test_scores": {"accuracy": test_score},
         "parameters": 100,
         "best_epoch": 2,

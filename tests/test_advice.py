@@ -322,6 +322,16 @@ class TestTarget:
         assert CHECKS["outliers"].find(replace(of, config=make_config({"loss": "huber"}))) == []
 
 
+def test_rows_without_a_target_are_counted(tmp_path: Path) -> None:
+    frame = clean(26).assign(y=classes(26).mask(np.arange(N) % 40 == 0))
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    check = check_data(make_config({"data": str(tmp_path / "t.csv"), "target": "y"}))
+    (finding,) = of_kind(check.findings, "unlabelled")
+    assert f"'y' is missing in 10 of {N} rows." in finding.seen
+    assert sum(check.to_dict()["rows"]) == N - 10
+    assert "Left out 10 rows that have no target." in check.evidence.checked.left_out
+
+
 class TestColumns:
     @pytest.mark.parametrize(
         ("name", "values", "is_one"),
@@ -353,6 +363,26 @@ class TestColumns:
         assert [f.columns for f in findings] == [("same", "empty"), ("nearly",)]
         assert findings[1].figures == {"nearly": 3}
         assert findings[0].command == "--drop same --drop empty"
+
+    @pytest.mark.parametrize(
+        ("form", "are_dates"),
+        [
+            ("%Y-%m-%d", True),
+            ("%Y-%m-%d %H:%M:%S", True),
+            ("%Y-%m-%dT%H:%M:%S.%f+00:00", True),
+            ("%d.%m.%Y", True),
+            ("%m/%d/%y", True),
+            ("%d-%m/%Y", False),
+            ("%B", False),
+            ("%Y.%m", False),
+            ("code %Y-%m-%d", False),
+        ],
+    )
+    def test_dates_that_are_taken_for_words(self, form: str, are_dates: bool) -> None:
+        days = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(N) // 4, unit="D")
+        column = pd.Series(days.strftime(form)).mask(np.arange(N) % 9 == 0)
+        findings = of_kind(found(clean(27).assign(day=column), classes(27)), "dates")
+        assert [f.columns for f in findings] == ([("day",)] if are_dates else [])
 
     def test_columns_that_are_mostly_missing_with_their_share(self) -> None:
         frame = clean(17)

@@ -125,7 +125,7 @@ def test_a_category_never_seen_is_predicted_all_the_same(wine, tmp_path) -> None
 def test_a_missing_column_is_named(wine, tmp_path) -> None:
     result, table = wine
     pd.read_csv(table).drop(columns="alcohol").to_csv(tmp_path / "n.csv", index=False)
-    with pytest.raises(DataError, match=r"1 of 14 columns of training are missing: 'alcohol'"):
+    with pytest.raises(DataError, match=r"1 of 14 columns of training is missing: 'alcohol'"):
         predict(result.folder, tmp_path / "n.csv")
 
 

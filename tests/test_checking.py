@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evonet.data.checking import check_features, check_labels
+from evonet.data.checking import check_features, check_labels, labelled
 from evonet.data.sources import RawData
 
 N = 12
@@ -44,13 +44,28 @@ def test_ten_rows_are_enough() -> None:
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
 @pytest.mark.parametrize("dtype", ["object", "string", "category", "float64", "Int64", "boolean"])
-def test_missing_value_in_target_names_the_row(dtype: str, missing: object, refuses) -> None:
+def test_rows_without_a_target_are_left_out(dtype: str, missing: object) -> None:
     labels = pd.Series([1, 0] * 6).astype(dtype)
     if dtype in ("object", "string", "category"):
         labels = Y.astype(dtype)
     labels.iloc[[4, 7]] = missing if dtype == "object" else None
-    with refuses(r"Target 'y' is missing in 2 of 12 rows \(first in row 5\). Remove these rows"):
-        check_labels(with_labels(labels), "auto")
+    found, n_left_out = labelled(with_labels(labels))
+    assert n_left_out == 2
+    assert found.labels.isna().sum() == 0
+    kept = [i for i in range(12) if i not in (4, 7)]
+    assert found.labels.tolist() == labels.iloc[kept].tolist()
+    expected = with_labels(labels).features.iloc[kept].reset_index(drop=True)
+    assert found.features.equals(expected)
+
+
+def test_rows_without_a_target_are_of_no_test_part() -> None:
+    raw = RawData("images", np.arange(12.0).reshape(12, 1), with_labels([1, 0] * 6).labels, 3)
+    labels = raw.labels.astype(float)
+    labels.iloc[[2, 10]] = np.nan
+    found, _ = labelled(RawData(raw.name, raw.features, labels, raw.n_test))
+    assert found.n_test == 2
+    assert found.features[-2:].ravel().tolist() == [9.0, 11.0]
+    assert labelled(raw) == (raw, 0)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, 1e39, -1e300])
@@ -165,7 +180,7 @@ def test_infinite_value_in_a_column_is_refused(value: float, dtype: str, refuses
 
 @pytest.mark.parametrize("value", [3.5e38, -3.5e38, 6e38])
 def test_number_that_float32_cannot_hold_is_refused(value: float, refuses) -> None:
-    with refuses(r"Column 'b' has 1 values that are infinite or beyond 3.4e\+38"):
+    with refuses(r"Column 'b' has 1 value that is infinite or beyond 3.4e\+38"):
         check_features(with_columns(b=[*range(N - 1), value]), ())
     checked, _ = check_features(with_columns(b=[*range(N - 1), value / 2]), ())
     assert list(checked.features) == ["a", "b"]

@@ -42,8 +42,7 @@ class TestComparison:
             assert row["revalidated"] == pytest.approx(sum(winner.repeats) / 4)
             assert row["test"] == winner.test_score
             assert row["trainings"] == result.trainings
-        # 30 test rows, half of them right: 1.96 sqrt(0.25 / 30)
-        assert first["test_half_width"] == pytest.approx(0.1789, abs=1e-4)
+        assert first["test_interval"] == (0.3, 0.7)
 
     @pytest.mark.parametrize(
         ("change", "words"),
@@ -69,9 +68,9 @@ class TestComparison:
 
 def row(group: str, seed: int, **scores: float | None) -> dict[str, Any]:
     """A row as ``comparison`` gives it, with what a picture needs."""
-    none = dict.fromkeys(("search", "revalidated", "revalidated_half_width", "test"))
+    none = dict.fromkeys(("search", "revalidated", "revalidated_interval", "test"))
     own = {"run": f"{group} {seed}", "group": group, "seed": seed, "metric": "accuracy"}
-    return {**own, **none, "test_half_width": None, **scores}
+    return {**own, **none, "test_interval": None, **scores}
 
 
 @pytest.mark.usefixtures("fake_training")
@@ -97,7 +96,7 @@ class TestGroups:
 class TestForest:
     def test_lines_are_groups_runs_and_means_over_the_seeds_of_a_group(self) -> None:
         rows = [
-            row("ga", 0, search=0.9, revalidated=0.8, revalidated_half_width=0.1, test=0.7),
+            row("ga", 0, search=0.9, revalidated=0.8, revalidated_interval=(0.7, 0.9), test=0.7),
             row("random", 0, search=0.5, test=0.5),
             row("ga", 1, search=0.7, revalidated=0.6, test=None),
             row("ga", 2, search=0.5, revalidated=0.1, test=0.9),
@@ -110,9 +109,9 @@ class TestForest:
         assert mean["search"] == pytest.approx(0.7)
         assert mean["revalidated"] == pytest.approx(0.5)
         low, high = stats.t.interval(0.95, 2, 0.5, stats.sem([0.8, 0.6, 0.1]))
-        assert mean["revalidated_half_width"] == pytest.approx((high - low) / 2)
+        assert mean[["revalidated_low", "revalidated_high"]].tolist() == pytest.approx([low, high])
         assert np.isnan(mean["test"])  # one of the three has none
-        assert lines.loc[1, "revalidated_half_width"] == 0.1
+        assert lines.loc[1, ["revalidated_low", "revalidated_high"]].tolist() == [0.7, 0.9]
 
     def test_a_seed_that_comes_twice_is_no_sample_of_seeds(self) -> None:
         lines = forest_table([row("ga", 0, test=0.7), row("ga", 0, test=0.7)])
@@ -121,7 +120,7 @@ class TestForest:
     @pytest.mark.parametrize("ending", [".png", ".svg", ".SVG"])
     def test_a_picture_is_drawn_as_its_name_says(self, tmp_path: Path, ending: str) -> None:
         file = tmp_path / "new" / f"forest{ending}"
-        save_forest([row("ga", 0, search=0.9, test=0.8, test_half_width=0.1)], file)
+        save_forest([row("ga", 0, search=0.9, test=0.8, test_interval=(0.7, 0.85))], file)
         start = file.read_bytes()[:6]
         assert start == (b"\x89PNG\r\n" if ending == ".png" else b"<?xml ")
 
@@ -131,8 +130,10 @@ class TestForest:
             save_forest([row("ga", 0)], tmp_path / name)
 
     def test_every_score_stands_where_it_belongs_with_its_interval(self) -> None:
-        rows = [row("ga", 0, search=0.9, revalidated=0.8, revalidated_half_width=0.05, test=0.7)]
-        rows[0]["test_half_width"] = 0.02
+        rows = [
+            row("ga", 0, search=0.9, revalidated=0.8, revalidated_interval=(0.75, 0.85), test=0.7)
+        ]
+        rows[0]["test_interval"] = (0.66, 0.71)
         figure = Figure(figsize=(11, 4))
         plot_forest(forest_table(rows), figure, "accuracy", maximise=True)
         validation, test = figure.axes
@@ -141,9 +142,9 @@ class TestForest:
         assert pytest.approx([0.75, 0.85]) in drawn
         assert any(0.9 in line for line in drawn)
         drawn = [list(map(float, line.get_xdata())) for line in test.get_lines()]
-        assert drawn == [[0.7], pytest.approx([0.68, 0.72])]
-        assert {t.get_text() for t in validation.texts} >= {"0.8000 ± 0.0500"}
-        assert {t.get_text() for t in test.texts} >= {"0.7000 ± 0.0200"}
+        assert drawn == [[0.7], pytest.approx([0.66, 0.71])]
+        assert {t.get_text() for t in validation.texts} >= {"0.8000 (0.7500 to 0.8500)"}
+        assert {t.get_text() for t in test.texts} >= {"0.7000 (0.6600 to 0.7100)"}
         assert validation.yaxis_inverted()
 
     def test_a_run_without_a_score_says_so(self) -> None:

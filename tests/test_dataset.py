@@ -332,11 +332,7 @@ FAULTS = {
     "no target": (lambda f: f, {}, "needs a target: pass --target COLUMN"),
     "two rows": (lambda f: f.iloc[:2], {"target": "y"}, "has 2 rows; expected at least 10"),
     "one class": (lambda f: f.assign(y="p"), {"target": "y"}, "only one value, 'p'"),
-    "missing labels": (
-        lambda f: f.assign(y=f["y"].mask(f.index == 6)),
-        {"target": "y"},
-        r"missing in 1 of 60 rows \(first in row 7\)",
-    ),
+    "no labels": (lambda f: f.assign(y=None), {"target": "y"}, "has 0 rows"),
     "words as a quantity": (lambda f: f, {"target": "y", "task": "regression"}, "not a number"),
     "three classes as two": (lambda f: f, {"target": "y", "task": "binary"}, "has 3 values"),
     "numbers as classes": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import keyword
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -158,7 +160,18 @@ def ran_script(path: Path, *arguments: str) -> None:
     ran = subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-800:]
     assert "val_loss" in ran.stdout
+    assert re.search(r"did not train on: \d+\.\d{4}\. Written: trained\.keras\n$", ran.stdout)
     assert (path.parent / "trained.keras").is_file()
+
+
+def test_the_script_without_its_file_says_what_it_takes(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    path = export(runs["words"], "python", tmp_path / "m.py").path
+    ran = subprocess.run([sys.executable, str(path)], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.endswith(f"Usage: python {path} DATA\n")
+    assert "Traceback" not in ran.stderr
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv.gz", "parquet"])
@@ -214,8 +227,9 @@ class Stub:
     def compile(self, optimizer: Any, loss: Any) -> None:
         self.optimizer, self.loss = optimizer, loss
 
-    def fit(self, *data: Any, **how: Any) -> None:
+    def fit(self, *data: Any, **how: Any) -> SimpleNamespace:
         self.data, self.how = data, how
+        return SimpleNamespace(history={"val_loss": [3.0, 1.0, 2.0]})
 
 
 GENES = st.fixed_dictionaries(
@@ -247,7 +261,8 @@ def test_the_script_trains_as_evonet_does(genes: dict[str, Any], loss: str, bala
     training = Training("t.csv", named, Budget(5, 2), balanced)
     script = script_of(pd.DataFrame({"x": [0.0, 1.0, 2.0]}), target, genome, training)
     model, y = Stub(), np.array([0, 1] * 9 + [0, 0, 0, 1])
-    script["train"](model, np.zeros((22, 1)), y, np.zeros((4, 1)), np.array([0, 1, 1, 0]))
+    rows = np.zeros((22, 1)), y, np.zeros((4, 1)), np.array([0, 1, 1, 0])
+    assert script["train"](model, *rows) == 1.0
     n_steps = 5 * 3
     (found, rates), (expected, planned) = map(
         settings, (model.optimizer, make_optimizer(genome, n_steps))

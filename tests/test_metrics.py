@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from evonet.config import MetricName
@@ -19,6 +20,7 @@ from evonet.metrics import (
     REGRESSION_METRICS,
     choose_metric,
     metrics_of,
+    score_interval,
 )
 
 BINARY = Target("y", "binary", ("p", "q"))
@@ -254,3 +256,72 @@ def test_metric_of_another_task_is_refused_and_the_fitting_ones_are_named(
     expected = f"^metric {name} does not fit a {target.task} target; expected one of {fitting}. "
     with pytest.raises(ConfigError, match=expected):
         choose_metric(name, target)
+
+
+# --- intervals ------------------------------------------------------------------------------------
+
+
+def right(n_right: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """So many right answers of so many."""
+    truth = np.arange(n) % 2
+    said = np.where(np.arange(n) < n_right, truth, 1 - truth)
+    return truth, np.eye(2, dtype=np.float32)[said]
+
+
+@pytest.mark.parametrize(
+    ("n_right", "n", "low", "high"),
+    # Wilson's formula by hand: (p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n), z = 1.96
+    [(10, 10, 0.7225, 1.0), (0, 10, 0.0, 0.2775), (90, 100, 0.8256, 0.9448)],
+)
+def test_interval_of_an_accuracy(n_right: int, n: int, low: float, high: float) -> None:
+    found = score_interval(METRICS["accuracy"], *right(n_right, n), np.random.default_rng(0))
+    assert found == pytest.approx((low, high), abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["balanced_accuracy", "f1_macro", "log_loss", "roc_auc"])
+def test_interval_of_another_score_is_scipys(name: str) -> None:
+    rng = np.random.default_rng(1)
+    metric, truth = METRICS[name], np.arange(400) % 2
+    p = 1 / (1 + np.exp(-rng.normal(2.0 * truth - 1.0, 1.5)))
+    p = np.c_[1 - p, p].astype(np.float32)
+    found = score_interval(metric, truth, p, np.random.default_rng(0))
+    scipys = stats.bootstrap(
+        (truth, np.arange(400)),
+        lambda t, rows: metric.compute(t, p[rows]),
+        paired=True,
+        vectorized=False,
+        n_resamples=400,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    assert found == pytest.approx(tuple(scipys), abs=0.25 * (scipys.high - scipys.low))
+
+
+def test_of_a_hundred_intervals_95_hold_the_score_of_all_rows() -> None:
+    rng, metric = np.random.default_rng(3), METRICS["mae"]
+    held = 0
+    for i in range(100):
+        errors = rng.exponential(size=200)
+        interval = score_interval(metric, np.zeros(200), errors, np.random.default_rng(i))
+        low, high = interval or (2.0, 2.0)
+        held += low <= 1 <= high  # the mean of all errors
+    assert 87 <= held < 100  # by chance fewer less than once in 1,000 times, all once in 170
+
+
+@pytest.mark.parametrize("name", ["rmse", "mae", "r2"])
+def test_interval_of_a_quantity_narrows_with_rows(name: str) -> None:
+    rng = np.random.default_rng(2)
+    widths = []
+    for n in (100, 10_000):
+        truth = rng.normal(size=n)
+        low, high = score_interval(METRICS[name], truth, truth + rng.normal(size=n), rng) or (0, 0)
+        widths.append(high - low)
+    assert 7 < widths[0] / widths[1] < 14  # as sqrt(n) does
+
+
+def test_resamples_of_one_class_count_for_none() -> None:
+    truth, p = right(1, 2)
+    low, high = score_interval(METRICS["roc_auc"], truth, p, np.random.default_rng(0)) or (2, 2)
+    assert 0 <= low <= high <= 1
+    one = np.zeros(1, int), np.array([[0.5, 0.5]])
+    assert score_interval(METRICS["roc_auc"], *one, np.random.default_rng(0)) is None

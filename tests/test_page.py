@@ -348,12 +348,25 @@ class TestAdvice:
 
     @pytest.mark.parametrize(
         ("test", "said"),
-        [(0.8, "as good"), (0.82, "within chance"), (0.95, "")],  # ± 0.055 and 0.03 at 200 rows
+        [(0.8, "as good"), (0.82, "within chance"), (0.95, "")],  # the interval is ± 0.05
     )
     def test_linear_model(self, tmp_path: Path, test: float, said: str) -> None:
-        found = self.of(tmp_path / "a", "linear", **{**HARD["finished"], "test_score": test})
+        found = self.of(tmp_path / "a", "baselines", **{**HARD["finished"], "test_score": test})
         assert said in found
         assert bool(found) == bool(said)
+
+    @pytest.mark.parametrize(
+        ("metric", "advised"), [("accuracy", True), ("balanced_accuracy", False)]
+    )
+    def test_where_a_constant_is_as_good_no_model_is_advised(
+        self, tmp_path: Path, metric: str, advised: bool
+    ) -> None:
+        equal = (("majority", 0.9, 0.9), ("linear", 0.9, 0.9))
+        run = {**HARD["finished"], "test_score": 0.9, "baselines": equal, "metric": metric}
+        found = self.of(tmp_path / "a", "baselines", **run)
+        assert "Nothing was learned" in found
+        assert "linear" not in found
+        assert ("--metric balanced_accuracy" in found) == advised
 
     def test_default_network(self, tmp_path: Path) -> None:
         run = {**HARD["finished"], "baselines": (("default MLP", 0.9, 0.95),)}

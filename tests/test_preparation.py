@@ -330,7 +330,7 @@ def test_inputs_keep_the_order_of_the_columns() -> None:
 
 def test_missing_columns_are_named(refuses) -> None:
     preparation = fit(**{f"c{i}": [1.0, 2.0] for i in range(9)})
-    with refuses("1 of 9 columns of training are missing: 'c4'. Give a table that has them"):
+    with refuses("1 of 9 columns of training is missing: 'c4'. Give a table that has them"):
         preparation.transform(pd.DataFrame({f"c{i}": [1.0] for i in range(9) if i != 4}))
     with refuses("9 of 9 columns of training are missing: 'c0', .*'c5'. Give"):
         preparation.transform(pd.DataFrame({"other": [1.0]}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,15 +14,17 @@ import pytest
 from bench.history import history
 from fakes import FakeEvaluator, fake_training
 
+from evonet.champion.baselines import Baseline
 from evonet.config import RunConfig, make_config
 from evonet.errors import ConfigError, DataError, RecordError, TrainingError
 from evonet.evaluation import Request
 from evonet.evolution.methods import METHODS
 from evonet.genome import Genome
 from evonet.genome.files import read_genomes, write_genomes
-from evonet.progress import Observer
+from evonet.progress import Observer, RunResult
 from evonet.report.tables import candidates_table, generations_table
 from evonet.run import evolve, resume, save_population
+from evonet.sentences import result_lines
 from evonet.store.database import Database
 from evonet.store.record import RunRecord
 
@@ -292,7 +295,7 @@ class TestStopping:
             last = record.winners()[-1]
             assert last["whole"]  # fakes take no time
             record.add_winner({**last, "whole": False})
-        resume(hasty.folder, {"max_minutes": 10.0})
+        assert resume(hasty.folder, {"max_minutes": 10.0}).n_winners == 1  # the same again
         with RunRecord(hasty.folder) as record:
             assert len(record.winners()) == 2
         resume(hasty.folder, {"generations": 6})
@@ -404,7 +407,7 @@ class TestRecord:
         with sqlite3.connect(folder / "run.sqlite") as connection:
             connection.execute("UPDATE format SET version = 99")
         connection.close()
-        with pytest.raises(RecordError, match=r"of version 99; this evonet reads version 6\. Use"):
+        with pytest.raises(RecordError, match=r"of version 99; this evonet reads version 7\. Use"):
             resume(folder)
 
     def test_labels_are_not_smoothed_in_regression_by_candidates_or_founders(
@@ -460,6 +463,18 @@ class TestRevalidation:
         assert sorted(winner.repeats) == sorted(means[winner.genome.key])
         assert winner.revalidated_score == pytest.approx(sum(winner.repeats))
         assert not set(winner.repeats) & set(searched.values())  # other seeds, other scores
+
+    def test_of_finalists_with_one_mean_the_smaller_wins(
+        self, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("evonet.finale._scores", lambda *_: [0.5])
+        result = evolve(config.changed(finalists=4, repeats=1, generations=10))
+        with RunRecord(result.folder) as record:
+            again = {stored.genome.key for stored in record.repeats()}
+            sizes = {s.genome.key: s.evaluation.parameters for s in record.evaluations()}
+        assert len(again) == 4
+        assert result.winner is not None
+        assert sizes[result.winner.genome.key] == min(sizes[key] for key in again)
 
     @pytest.mark.parametrize("few", [True, False])
     def test_where_rows_are_few_finalists_are_trained_on_other_splits(
@@ -568,3 +583,28 @@ class TestMethods:
         assert not (config.results / "run").exists()
         with pytest.raises(ConfigError, match=said):
             resume(folder, {"generations": 1})
+
+
+@pytest.mark.usefixtures("fake_training")
+class TestWords:
+    """What a run says at its end."""
+
+    def said(self, result: RunResult) -> str:
+        return " ".join(line for line, _ in result_lines(result))
+
+    def test_a_search_that_finished_no_generation_says_so(self, config: RunConfig) -> None:
+        result = evolve(config.changed(max_trainings=1))
+        assert result.generations == 0
+        assert "ended before its first generation did: the winner is the only one" in self.said(
+            result
+        )
+        assert "ended before" not in self.said(resume(result.folder, {"max_trainings": 50}))
+
+    def test_where_a_constant_is_as_good_nothing_was_learned(self, config: RunConfig) -> None:
+        result = evolve(config)
+        assert result.winner is not None
+        tie = Baseline("majority", "always the commonest class", 0.5, 0.5)
+        said = self.said(replace(result, baselines=(tie,)))
+        assert "always says the same is as good by accuracy" in said
+        assert "use that" not in said
+        assert "On 30 other test rows it might have had 0.3000 to 0.7000 (95 %)" in said

@@ -93,9 +93,14 @@ def test_what_is_wrong_comes_back_in_words(served: Served) -> None:
     status, _, text = served.ask("/predict", method="POST", body=b'{"instances": [{"age": 1}]}')
     assert (status, json.loads(text)) == (
         400,
-        {"error": "Row 0 lacks 'town'; give null where it is not known."},
+        {"error": "Row 1 lacks 'town'; give null where it is not known."},
     )
-    assert served.ask("/predict")[0] == 405
+    status, _, text = served.ask("/predict")
+    assert (status, json.loads(text)["error"]) == (
+        405,
+        "Method Not Allowed: got GET /predict; POST /predict predicts, and GET / says what it "
+        "takes.",
+    )
     assert served.ask("/run.sqlite")[0] == 404
     assert served.ask("/predict", "evil.example", "POST", b"{}")[0] == 400
     status, _, text = served.ask("/predict", method="POST", body=b" " * (MOST_BYTES + 1))
@@ -196,8 +201,9 @@ def test_images_are_nested_lists(runs: dict[str, Path]) -> None:
         (b"[" * 100_000, "The request is no JSON"),
         (b"[1]", "The request has no rows; expected"),
         (b'{"instances": []}', "The request has no rows; expected"),
-        (b'{"instances": {"age": 1}}', "The request has no rows; expected"),
-        (b'{"instances": [[1, 2]]}', "Row 0 is no object"),
+        (b'{"instances": {"age": 1}}', "instances is {'age': 1}, no list of rows; expected"),
+        (b'{"instances": 3}', "instances is 3, no list of rows; expected"),
+        (b'{"instances": [[1, 2]]}', "Row 1 is no object"),
         (b'{"instances": [{"age": 1, "town": ["A"]}]}', "'town' is neither a word, a number nor"),
         (b'{"instances": [{"age": "old", "town": "A"}]}', "'age' holds 'old' in row"),
         (b'{"instances": [{"age": 1e999, "town": "A"}]}', "'age' is infinite in row"),

@@ -12,8 +12,8 @@ from evonet.advice.evidence import Evidence
 from evonet.advice.finding import Finding
 from evonet.advice.leaks import find_leaks, find_outcome_marks
 from evonet.advice.rows import find_duplicates, find_order
-from evonet.advice.table import find_constants, find_identifiers, find_missing
-from evonet.advice.target import find_imbalance, find_outliers
+from evonet.advice.table import find_constants, find_dates, find_identifiers, find_missing
+from evonet.advice.target import find_imbalance, find_outliers, find_unlabelled
 from evonet.config import RunConfig
 from evonet.data.dataset import CheckedData, read_checked
 
@@ -39,7 +39,9 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "duplicates": Check(find_duplicates, serious=True),
         "imbalance": Check(find_imbalance, serious=True),
         "outliers": Check(find_outliers, serious=False),
+        "unlabelled": Check(find_unlabelled, serious=False),
         "identifier": Check(find_identifiers, serious=False),
+        "dates": Check(find_dates, serious=False),
         "order": Check(find_order, serious=False),
         "missing": Check(find_missing, serious=False),
         "constant": Check(find_constants, serious=False),

@@ -15,7 +15,7 @@ import numpy as np
 
 from evonet.config import RunConfig
 from evonet.data.dataset import CheckedData, Dataset, prepare, split_as_set
-from evonet.metrics import half_width
+from evonet.metrics import mean_interval
 from evonet.streams import stream
 
 #: Rows that the quick model is fitted on, at most. Untuned.
@@ -40,7 +40,8 @@ class Control:
     @property
     def half_width(self) -> float:
         """Half of the 95 % interval of the mean score."""
-        return half_width(self.scores) or 0.0
+        low, high = mean_interval(self.scores) or (0.0, 0.0)
+        return (high - low) / 2
 
     @property
     def leaks(self) -> bool:

@@ -90,15 +90,16 @@ def _end(findings: Sequence[Mapping[str, Any]], config: RunConfig) -> list[Line]
     words += ["--target", config.target] if config.target else []
     words += [word for name in config.drop for word in ("--drop", name)]
     words += [word for finding in serious for word in finding["flags"]]
-    said = [
+    count = f"{len(serious)} serious, {len(findings) - len(serious)} to know."
+    if not any(finding["flags"] for finding in serious):
+        return [(f"{count} Nothing was changed: add the flags that you agree with.", "")]
+    return [
         (
-            f"{len(serious)} serious, {len(findings) - len(serious)} to know. Nothing was changed.",
+            f"{count} Nothing was changed. With the serious advice, to which you may add:",
             "",
-        )
+        ),
+        (f"Next      {shlex.join(words)}", ""),
     ]
-    if any(finding["flags"] for finding in serious):
-        said.append((f"Next      {shlex.join(words)}", ""))
-    return said
 
 
 def _cut(text: str, most: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from evonet.advice.evidence import Evidence, is_identifier
 from evonet.advice.finding import Finding, drops
 from evonet.phrases import listed, percent
@@ -10,6 +12,11 @@ from evonet.phrases import listed, percent
 _MOSTLY = 0.5
 #: A column that says something in fewer rows cannot be learned from and judged. Untuned.
 _FEW_ROWS = 5
+#: A date, and perhaps a time of day.
+_DATE = r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{2,4})([T ]\d{1,2}:\d{2}.*)?"
+#: Words that are looked at, and the share of them that has to be dates. Untuned.
+_SAMPLE = 1000
+_NEARLY_ALL = 0.95
 #: A name of a row that tells so much of the target follows something. Untuned.
 _ORDERED = 0.1
 
@@ -31,6 +38,36 @@ def find_identifiers(evidence: Evidence) -> list[Finding]:
         for c in evidence.columns.values()
         if is_identifier(c)
     ]
+
+
+def find_dates(evidence: Evidence) -> list[Finding]:
+    """Columns of dates that are taken for words."""
+    frame = evidence.checked.found.features
+    if not isinstance(frame, pd.DataFrame):
+        return []
+    columns = [c for c in evidence.columns.values() if not c.numeric and not is_identifier(c)]
+    dates = [c.name for c in columns if _holds_dates(frame[str(c.name)])]
+    if not dates:
+        return []
+    verb = "holds" if len(dates) == 1 else "hold"
+    return [
+        Finding(
+            "dates",
+            "notable",
+            f"{listed(dates)} {verb} dates, which are words to evonet: each of the commonest is a "
+            "category of its own, without an order.",
+            "What a date says is in its parts; new rows mostly bring dates that nobody has seen.",
+            "Put numbers in its place: days since a start, month, weekday. Or leave it out.",
+            drops(dates),
+            tuple(dates),
+        )
+    ]
+
+
+def _holds_dates(values: pd.Series) -> bool:
+    """Whether words are dates, by the ISO form or by slashes or points between three numbers."""
+    words = values.dropna().astype(str).head(_SAMPLE)
+    return len(words) > 0 and words.str.fullmatch(_DATE).mean() > _NEARLY_ALL
 
 
 def _worth(told: float) -> str:

@@ -16,6 +16,23 @@ _FENCE = 3
 _WEIGHTY = 0.1
 
 
+def find_unlabelled(evidence: Evidence) -> list[Finding]:
+    """Rows without a target."""
+    n = evidence.checked.n_unlabelled
+    if not n:
+        return []
+    return [
+        Finding(
+            "unlabelled",
+            "notable",
+            f"{evidence.target} is missing in {n:,} of {n + evidence.n_rows:,} rows.",
+            "Nothing can be learned from them; evonet leaves them out by itself.",
+            "If it is not missing by chance, scores hold for rows like the others alone.",
+            figures={"rows": n},
+        )
+    ]
+
+
 def find_imbalance(evidence: Evidence) -> list[Finding]:
     """Classes of which one is many times as common as another."""
     if not evidence.is_class or evidence.config.metric not in ("auto", "accuracy"):

@@ -20,6 +20,8 @@ from evonet.genome import Genome, Layer
 from evonet.metrics import Metric, score
 from evonet.streams import training_seed
 
+#: Baselines that look at no input.
+CONSTANTS = ("mean", "majority")
 #: What most tutorials build.
 DEFAULT_MLP = Genome((Layer(128, "relu"), Layer(128, "relu")), "glorot_uniform", "adam", 1e-3, 32)
 
@@ -39,6 +41,11 @@ class Baseline:
     description: str
     validation_score: float | None
     test_score: float | None
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it says the same of every row."""
+        return self.name in CONSTANTS
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

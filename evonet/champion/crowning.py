@@ -24,7 +24,7 @@ from evonet.evaluation import Budget
 from evonet.genome import Genome
 from evonet.genome.files import write_genomes
 from evonet.metrics import metrics_of, score
-from evonet.streams import training_seed
+from evonet.streams import stream, training_seed
 from evonet.training.keras_model import build_network, with_output
 from evonet.training.trained import Trained
 
@@ -74,9 +74,11 @@ def crown(
         if best.fitted is None or best.score is None:
             continue
         trained, network = best.fitted, Network(genome, tuple(best.fitted.weights))
-        tested = _predictor(fitter, [network], [1.0]).scores(
-            dataset.test, metrics_of(dataset.target)
-        )
+        alone = _predictor(fitter, [network], [1.0])
+        tested = alone.scores(dataset.test, metrics_of(dataset.target))
+        interval = None
+        if tested[metric.name] is not None:
+            interval = alone.interval(dataset.test, metric, stream(seed, "test interval"))
         others = [(genome, outcome) for outcome in own if outcome is not best]
         others += zip([fit.genome for fit in rivals], fitter.fit_all(rivals), strict=True)
         ensemble, networks = _ensemble(
@@ -93,6 +95,7 @@ def crown(
             repeats=finalist.repeats,
             validation_score=best.score,
             test_score=tested[metric.name],
+            test_interval=interval,
             test_scores=tested,
             parameters=dataset.parameter_count(genome),
             best_epoch=trained.best_epoch,

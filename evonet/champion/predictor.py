@@ -20,7 +20,7 @@ from evonet.data.preparation import Preparation
 from evonet.data.target import Target
 from evonet.errors import RecordError
 from evonet.genome import Genome
-from evonet.metrics import Metric, score
+from evonet.metrics import Interval, Metric, score, score_interval
 
 NETWORKS_FILE = "networks.npz"
 
@@ -87,6 +87,10 @@ class Predictor:
         """Metrics on some rows, by name; None where a prediction is not finite."""
         predictions = self.of_inputs(part.x)
         return {name: score(m, self.target, part.y, predictions) for name, m in metrics.items()}
+
+    def interval(self, part: Part, metric: Metric, rng: np.random.Generator) -> Interval | None:
+        """The 95 % interval of a finite score on some rows."""
+        return score_interval(metric, self.target.truth(part.y), self.of_inputs(part.x), rng)
 
 
 def save_networks(file: Path, networks: Sequence[Network]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from evonet.errors import RecordError
 from evonet.evaluation import Budget, Evaluation
 from evonet.genome import Genome
-from evonet.metrics import Metric, half_width
+from evonet.metrics import Interval, Metric, mean_interval
 
 #: The repeat whose seed the final fit has; those after it are of finalists trained again.
 FINAL_REPEAT = 1
@@ -41,11 +41,12 @@ class Finalist:
         """The score that brought it here."""
         return self.searched.score if self.searched else None
 
-    def rank(self, metric: Metric) -> tuple[int, float]:
-        """Lower is better: first by failures among the repeats, then by their mean."""
+    def rank(self, metric: Metric) -> tuple[int, float, int]:
+        """Lower is better: by failures among the repeats, by their mean, and by parameters."""
         known = [score for score in self.repeats if score is not None]
         mean = fmean(known) if known else 0.0
-        return len(self.repeats) - len(known), -metric.sign * mean
+        size = self.searched.parameters if self.searched else 0
+        return len(self.repeats) - len(known), -metric.sign * mean, size
 
 
 def count_finalists(most: int, repeats: int, n_trainings: int) -> int:
@@ -113,6 +114,7 @@ class Winner:
         validation_score: the same metric and part after the final fit.
         test_score: the metric on the test part after the final fit; None if a prediction there is
             not finite, because a row holds numbers far beyond those of training.
+        test_interval: the 95 % interval of that score; None where it is not known.
         test_scores: every metric of the task on the test part, by name.
         parameters: trainable parameters.
         best_epoch: the epoch of the final fit whose weights were kept, from 1.
@@ -131,6 +133,7 @@ class Winner:
     repeats: tuple[float | None, ...]
     validation_score: float
     test_score: float | None
+    test_interval: Interval | None
     test_scores: Mapping[str, float | None]
     parameters: int
     best_epoch: int
@@ -149,10 +152,17 @@ class Winner:
         return fmean(known) if known else None
 
     @property
-    def revalidated_half_width(self) -> float | None:
-        """Half of the 95 % interval of that mean; None below two scores."""
+    def revalidated_interval(self) -> Interval | None:
+        """The 95 % interval of that mean; None below two scores."""
         known = [score for score in self.repeats if score is not None]
-        return half_width(known, of_folds=self.on_splits)
+        return mean_interval(known, of_folds=self.on_splits)
+
+    def may_have(self, score: float | None) -> bool:
+        """Whether a score on the test part is within the interval of its own."""
+        if score is None or self.test_interval is None:
+            return False
+        low, high = self.test_interval
+        return low <= score <= high
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -167,7 +177,8 @@ class Winner:
         several = record["ensemble"]
         ensemble = Ensemble.from_dict(several) if several else None
         budget = Budget(**record["budget"])
-        made = {"genome": genome, "budget": budget, "ensemble": ensemble}
+        interval = record["test_interval"] and tuple(record["test_interval"])
+        made = {"test_interval": interval, "genome": genome, "budget": budget, "ensemble": ensemble}
         return cls(**{**record, **curves, **made})
 
 

@@ -17,29 +17,40 @@ MIN_ROWS = 10
 _TOO_LARGE = f"infinite or beyond {LARGEST:.1e}, the largest a float32 can be"
 
 
+def labelled(raw: RawData) -> tuple[RawData, int]:
+    """The rows that have a target, and how many were left out.
+
+    Nothing can be learned from the others, and nothing judged by them.
+    """
+    known = raw.labels.notna().to_numpy()
+    n_left_out = int((~known).sum())
+    if not n_left_out:
+        return raw, 0
+    features = raw.features[known]
+    if isinstance(features, pd.DataFrame):
+        features = features.reset_index(drop=True)
+    labels = raw.labels[known].reset_index(drop=True)
+    n_test = int(known[len(known) - raw.n_test :].sum())
+    return RawData(raw.name, features, labels, n_test), n_left_out
+
+
 def check_labels(raw: RawData, wanted: str) -> tuple[Task, str]:
     """The task of the data, after refusing a target that cannot be predicted.
 
     Args:
-        raw: the data.
+        raw: the data; every row has a target.
         wanted: a task, or "auto".
 
     Returns:
         The task, and a sentence that says how it was found.
 
     Raises:
-        DataError: too few rows, missing or infinite labels, a kind of label that cannot be
+        DataError: too few rows, infinite labels, a kind of label that cannot be
             predicted, one class only, or a target that does not fit the task.
     """
     labels, name = raw.labels, repr(str(raw.labels.name))
     if len(labels) < MIN_ROWS:
         raise DataError(f"{raw.name} has {len(labels)} rows; expected at least {MIN_ROWS}.")
-    if n_missing := int(labels.isna().sum()):
-        row = int(np.flatnonzero(labels.isna())[0]) + 1
-        raise DataError(
-            f"Target {name} is missing in {n_missing} of {len(labels)} rows (first in row {row}). "
-            "Remove these rows, or choose another --target."
-        )
     if not _is_usable(labels):
         raise DataError(
             f"Target {name} holds {labels.dtype} values; expected numbers, words or booleans. "
@@ -128,7 +139,7 @@ def _check_column(name: str, column: pd.Series) -> None:
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         if n_too_large := int((np.abs(values) > LARGEST).sum()):
             raise DataError(
-                f"Column {name!r} has {n_too_large} values that are {_TOO_LARGE}. Replace them "
+                f"Column {name!r} has {_values(n_too_large)} {_TOO_LARGE}. Replace them "
                 f"(an empty cell is a missing value), or pass --drop {name!r}."
             )
     elif not _is_usable(column):
@@ -136,6 +147,10 @@ def _check_column(name: str, column: pd.Series) -> None:
             f"Column {name!r} holds {column.dtype} values; expected numbers, words or booleans. "
             f"Derive numbers from it, or pass --drop {name!r}."
         )
+
+
+def _values(n: int) -> str:
+    return "1 value that is" if n == 1 else f"{n} values that are"
 
 
 def _is_usable(column: pd.Series) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evonet.config import RunConfig
-from evonet.data.checking import check_features, check_labels
+from evonet.data.checking import check_features, check_labels, labelled
 from evonet.data.files import Features
 from evonet.data.preparation import VERSION, Preparation, fit_preparation
 from evonet.data.sources import RawData, read_source
@@ -92,12 +92,13 @@ class CheckedData:
     """Data that were read, that can be learned from, and whose rows have a part each.
 
     Attributes:
-        found: the data as they were found.
+        found: the data as they were found, but for rows without a target.
         raw: the same without the columns that are dropped, empty or constant.
         task: what kind of prediction it is.
         how: a sentence that says how the task was found.
-        left_out: a sentence for each kind of column left out.
+        left_out: a sentence for each kind of column left out, and for rows.
         split: the rows of each part.
+        n_unlabelled: rows that were left out because they have no target.
     """
 
     found: RawData
@@ -106,6 +107,7 @@ class CheckedData:
     how: str
     left_out: tuple[str, ...]
     split: Split
+    n_unlabelled: int = 0
 
 
 def read_checked(config: RunConfig) -> CheckedData:
@@ -114,10 +116,14 @@ def read_checked(config: RunConfig) -> CheckedData:
     Raises:
         DataError: the data cannot be read, or cannot be learned from.
     """
-    found = read_source(config.data, config.target)
+    found, n_unlabelled = labelled(read_source(config.data, config.target))
     task, how = check_labels(found, config.task)
     raw, left_out = check_features(found, config.drop)
-    return CheckedData(found, raw, task, how, tuple(left_out), split_as_set(raw, task, config))
+    if n_unlabelled:
+        rows = "1 row that has" if n_unlabelled == 1 else f"{n_unlabelled:,} rows that have"
+        left_out = [f"Left out {rows} no target.", *left_out]
+    split = split_as_set(raw, task, config)
+    return CheckedData(found, raw, task, how, tuple(left_out), split, n_unlabelled)
 
 
 def split_as_set(raw: RawData, task: Task, config: RunConfig) -> Split:

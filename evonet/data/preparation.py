@@ -128,7 +128,8 @@ class TablePreparation:
         names = [column.name for column in self.columns]
         if missing := [name for name in names if name not in features.columns]:
             raise DataError(
-                f"{len(missing)} of {len(names)} columns of training are missing: "
+                f"{len(missing)} of {len(names)} columns of training "
+                f"{'is' if len(missing) == 1 else 'are'} missing: "
                 f"{', '.join(map(repr, missing[:6]))}. Give a table that has them."
             )
         return np.concatenate([c.transform(features[c.name]) for c in self.columns], axis=1)

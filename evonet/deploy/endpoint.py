@@ -60,8 +60,12 @@ def prediction_service(predictor: Predictor) -> Starlette:
     def refuse(_: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"error": str(error)}, 400, HEADERS)
 
-    def fail(_: Request, error: HTTPException) -> JSONResponse:
-        return JSONResponse({"error": error.detail}, error.status_code, HEADERS)
+    def fail(request: Request, error: HTTPException) -> JSONResponse:
+        said = error.detail
+        if error.status_code in (404, 405):
+            asked = f"{request.method} {request.url.path}"
+            said += f": got {asked}; POST /predict predicts, and GET / says what it takes."
+        return JSONResponse({"error": said}, error.status_code, HEADERS)
 
     routes = [Route("/", describe), Route("/predict", predict, methods=["POST"])]
     return local_application(routes, {EvonetError: refuse, HTTPException: fail})
@@ -115,7 +119,9 @@ def _instances(body: bytes) -> list[Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"The request is no JSON ({error}); {form}.") from None
     instances = request.get("instances") if isinstance(request, dict) else None
-    if not isinstance(instances, list) or not instances:
+    if instances is not None and not isinstance(instances, list):
+        raise DataError(f"instances is {shown(instances)}, no list of rows; {form}.")
+    if not instances:
         raise DataError(f"The request has no rows; {form}.")
     return instances
 
@@ -131,7 +137,7 @@ def _features(instances: list[Any], preparation: Preparation) -> Features:
         # JSON has no fractions that are whole: 0.0 may come as 0.
         return images if preparation.whole else images.astype(np.float64)
     columns: dict[str, list[Any]] = {column.name: [] for column in preparation.columns}
-    for i, row in enumerate(instances):
+    for i, row in enumerate(instances, start=1):
         if not isinstance(row, dict):
             raise DataError(f"Row {i} is no object; expected one value for each column, by name.")
         for name, values in columns.items():

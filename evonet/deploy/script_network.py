@@ -122,12 +122,15 @@ def _train(predictor: Predictor, training: Training) -> str:
         weigh, sample_weight = _WEIGHT.strip("\n") + "\n", "\n        sample_weight=weight[y],"
         y_validation += ", weight[y_validation]"
     return f'''def train(model, x, y, x_validation, y_validation):
-    """Fit until the validation loss has not fallen for {budget.patience_epochs!r} epochs."""
+    """Fit until the validation loss has not fallen for {budget.patience_epochs!r} epochs.
+
+    Returns the lowest one, whose weights are kept.
+    """
 {_rate(genome, budget)}{weigh}    model.compile({_optimizer(genome)}, {_loss(predictor, training)})
     stopping = keras.callbacks.EarlyStopping(
         patience={budget.patience_epochs!r}, restore_best_weights=True
     )
-    model.fit(
+    fitted = model.fit(
         x,
         {y},{sample_weight}
         batch_size={genome.batch_size!r},
@@ -136,6 +139,7 @@ def _train(predictor: Predictor, training: Training) -> str:
         callbacks=[stopping],
         verbose=2,
     )
+    return min(fitted.history["val_loss"])
 '''
 
 

@@ -6,6 +6,7 @@ A rule is a function and a row of ``RULES``; those first in it are told first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from shlex import quote
 from types import MappingProxyType
 
@@ -21,7 +22,7 @@ from evonet.page.advice_search import (
 )
 from evonet.page.blocks import Step
 from evonet.page.view import View
-from evonet.sentences import score_text
+from evonet.sentences import learned_nothing, score_text
 
 
 def go_on(view: View) -> Iterator[Step]:
@@ -35,18 +36,23 @@ def go_on(view: View) -> Iterator[Step]:
         )
 
 
-def hold_against_linear(view: View) -> Iterator[Step]:
-    """A winner that a simpler model is as good as, within what chance does."""
+def hold_against_baselines(view: View) -> Iterator[Step]:
+    """A winner that a constant, or else a linear model, is as good as within what chance does."""
     winner = view.winner
     if winner is None or winner.test_score is None:
         return
-    simple = [b for b in view.result.baselines if b.name == "linear" and b.test_score is not None]
-    for baseline in simple:
-        lead = view.metric.sign * (winner.test_score - (baseline.test_score or 0.0))
-        chance = view.result.test_half_width
-        if chance is None and view.result.noise is not None:
-            chance = view.result.noise.deviation * 1.96
-        if lead <= 0:
+    rivals = view.result.as_good
+    if any(rival.is_constant for rival in rivals):
+        yield Step(
+            "Nothing was learned that this metric sees",
+            learned_nothing(view.metric),
+            "evonet evolve ... --metric balanced_accuracy"
+            if view.metric.name == "accuracy"
+            else "",
+        )
+        return
+    for baseline in (b for b in view.result.baselines if b.name == "linear"):
+        if baseline in rivals:
             yield Step(
                 "The linear model is as good",
                 f"On the test part the {baseline.description} is as good as the winner or better "
@@ -54,12 +60,13 @@ def hold_against_linear(view: View) -> Iterator[Step]:
                 "it: it is smaller, faster and easier to explain. Networks gain where columns work "
                 "together in ways that are not sums; perhaps here they do not.",
             )
-        elif chance is not None and lead < chance:
+        elif winner.may_have(baseline.test_score):
             yield Step(
                 "The winner is within chance of the linear model",
-                f"It leads by {score_text(lead)} on the test part, and chance alone moves a score "
-                f"by {score_text(chance)}. Unless more rows tell them apart, use the linear model: "
-                "it is smaller, faster and easier to explain.",
+                f"On the test part it had {score_text(winner.test_score)}, the linear model "
+                f"{score_text(baseline.test_score)}, which is within the winner's 95 % interval. "
+                "Unless more rows tell them apart, use the linear model: it is smaller, faster and "
+                "easier to explain.",
             )
 
 
@@ -119,7 +126,7 @@ def prefer_smaller(view: View) -> Iterator[Step]:
 RULES: Mapping[str, Callable[[View], Iterator[Step]]] = MappingProxyType(
     {
         "go on": go_on,
-        "linear": hold_against_linear,
+        "baselines": hold_against_baselines,
         "default": use_default,
         "failures": mend_failures,
         "rising": search_longer,
@@ -136,4 +143,8 @@ RULES: Mapping[str, Callable[[View], Iterator[Step]]] = MappingProxyType(
 
 def advice(view: View) -> list[Step]:
     """What to try next, the most important first; nothing where nothing stands out."""
-    return [step for rule in RULES.values() for step in rule(view)]
+    steps: list[Step] = []
+    for step in (step for rule in RULES.values() for step in rule(view)):
+        said = step.command in [earlier.command for earlier in steps]
+        steps.append(replace(step, command="") if said else step)
+    return steps

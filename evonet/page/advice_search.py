@@ -200,10 +200,11 @@ def try_more(view: View) -> Iterator[Step]:
     """A short search."""
     n = len(view.points)
     if view.searched and view.winner is not None and n < 100:
+        tried = "One network says" if n == 1 else f"{n} networks say"
         yield Step(
             "The search was short",
-            f"{n} networks say little about a space of this size. A search of a few hundred is "
-            "more likely to find a good one.",
+            f"{tried} little about a space of this size. A longer search is more likely to find a "
+            "good one.",
             resume_text(view),
         )
 

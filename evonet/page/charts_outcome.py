@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from evonet.genome import Genome
+from evonet.metrics import Interval
 from evonet.page.svg import (
     LETTER,
     LINE,
@@ -23,7 +24,7 @@ from evonet.page.svg import (
     tag,
     tick_text,
 )
-from evonet.report.words import number
+from evonet.report.words import interval_text, number
 
 #: A value is off the scale where it is so many times the others' range away. Untuned.
 _FAR = 2.0
@@ -36,14 +37,14 @@ class Score:
     Attributes:
         name: what has the score.
         value: the score; None where there is none.
-        half_width: of its 95 % interval; None where unknown.
+        interval: of 95 %; None where unknown.
         class_: of its mark.
         other: another score of the same, drawn hollow.
     """
 
     name: str
     value: float | None
-    half_width: float | None = None
+    interval: Interval | None = None
     class_: str = "blue"
     other: float | None = None
 
@@ -80,13 +81,7 @@ def draw_scores(rows: Sequence[Score], x_label: str, label: str, width: int) -> 
 
 def _range(rows: Sequence[Score], known: Sequence[float]) -> tuple[float, float]:
     """From the smallest to the largest, without one that lies far below or above the others."""
-    ends = [
-        v + s * (r.half_width or 0)
-        for r in rows
-        for v in (r.value,)
-        if v is not None
-        for s in (-1, 1)
-    ]
+    ends = [end for row in rows if row.value is not None for end in row.interval or ()]
     values = sorted([*known, *ends])
     while len(set(known)) > 2 and len(values) > 3:
         size = values[-2] - values[1]
@@ -117,13 +112,14 @@ def _score(row: Score, x: Scale, middle: float, frame: Frame) -> Markup:
         anchor = "end" if end else "start"
         return tag("text", arrow, class_="value", x=at, y=middle + 4, text_anchor=anchor)
     parts, at = [], x(row.value)
-    if row.half_width is not None:
-        a, b = (x(min(max(row.value + s * row.half_width, x.low), x.high)) for s in (-1, 1))
+    interval = ""
+    if row.interval is not None:
+        a, b = (x(min(max(end, x.low), x.high)) for end in row.interval)
+        interval = f"\n{interval_text(row.interval)} (95 %)"
         parts.append(tag("line", class_=f"interval {row.class_}", x1=a, x2=b, y1=middle, y2=middle))
     if row.other is not None and x.inside(row.other):
         tip = f"{row.name}\nvalidation {number(row.other)}"
         parts.append(dot(x(row.other), middle, f"hollow {row.class_}", 5, data_tip=tip))
-    interval = f" ± {number(row.half_width)} (95 %)" if row.half_width is not None else ""
     parts.append(dot(at, middle, row.class_, 6, data_tip=f"{row.name}\n{text}{interval}"))
     parts.append(tag("text", text, class_="value", x=frame.width - frame.right + 10, y=middle + 4))
     return tag("g", *parts)

@@ -21,6 +21,7 @@ from evonet.page.blocks import (
 )
 from evonet.page.charts_outcome import Score, draw_network, draw_scores
 from evonet.page.view import View
+from evonet.report.words import interval_text
 from evonet.sentences import fits_text, score_text, time_text, verdict_lines
 
 _TONES: dict[str, Tone] = {"green": "good", "yellow": "warning"}
@@ -45,7 +46,7 @@ def _scores(view: View) -> list[Score]:
     rows = []
     if winner is not None:
         tested, validated = winner.test_score, winner.validation_score
-        rows.append(Score("winner", tested, result.test_half_width, "orange", validated))
+        rows.append(Score("winner", tested, winner.test_interval, "orange", validated))
         if (ensemble := winner.ensemble) is not None:
             scores = ensemble.test_score, None, "orange", ensemble.validation_score
             rows.append(Score(str(ensemble), *scores))
@@ -63,7 +64,7 @@ def _scores_chart(view: View, rows: Sequence[Score]) -> Chart:
     legend = [("orange", "winner" if winner else "best so far"), ("blue", "baseline")]
     if winner is not None:
         legend.append(("hollow", "the same on the validation part"))
-        if view.result.test_half_width is not None:
+        if winner.test_interval is not None:
             legend.append(("interval", "95 % interval"))
     return chart(
         f"{view.metric_words[0].upper()}{view.metric_words[1:]} on the {part} part",
@@ -128,8 +129,8 @@ def _tiles(view: View) -> Tiles:
     winner, result = view.winner, view.result
     tiles = []
     if winner is not None:
-        half = result.test_half_width
-        note = f"± {half:.3f} (95 %)" if half is not None else "on the test part"
+        interval = winner.test_interval
+        note = f"{interval_text(interval)} (95 %)" if interval else "on the test part"
         tiles.append(Tile(f"test {view.metric_words}", score_text(winner.test_score), note))
         rivals = [b for b in result.baselines if b.test_score is not None]
         if rivals and winner.test_score is not None:
@@ -194,9 +195,9 @@ def trust_section(view: View) -> Section | None:
         rows.append(Score("in the search", winner.search_score, None, "muted"))
     if winner.revalidated_score is not None:
         what = f"trained again ({n} {'splits' if winner.on_splits else 'seeds'})"
-        rows.append(Score(what, winner.revalidated_score, winner.revalidated_half_width, "blue"))
+        rows.append(Score(what, winner.revalidated_score, winner.revalidated_interval, "blue"))
     rows.append(Score("final fit, validation", winner.validation_score, None, "blue"))
-    rows.append(Score("final fit, test", winner.test_score, result.test_half_width, "orange"))
+    rows.append(Score("final fit, test", winner.test_score, winner.test_interval, "orange"))
     searched = winner.search_score is not None
     flattery = (
         " The score of a search flatters, since the best of many is also the luckiest."
@@ -207,8 +208,11 @@ def trust_section(view: View) -> Section | None:
         (name.replace("_", " "), score_text(value)) for name, value in winner.test_scores.items()
     )
     table = Table(
-        ("score of the winner", view.metric_words, "± (95 %)"),
-        tuple((row.name, score_text(row.value), score_text(row.half_width)) for row in rows),
+        ("score of the winner", view.metric_words, "95 % interval"),
+        tuple(
+            (row.name, score_text(row.value), interval_text(row.interval) if row.interval else "-")
+            for row in rows
+        ),
         "The scores as a table",
         "lrr",
         folded=True,

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from evonet.metrics import half_width
+from evonet.metrics import Interval, mean_interval
 from evonet.report.look import BLUE, GREY, ORANGE, legend, plain, title
-from evonet.report.words import metric_words, number
+from evonet.report.words import interval_text, metric_words, number
 
 #: Panel: heading, its score, the score's colour and marker.
 _PANELS = (
@@ -24,10 +24,11 @@ _PANELS = (
     ("Test part", "test", ORANGE, "D"),
 )
 _NOTE = (
-    "Intervals: trained again, of the mean of these trainings; on the test part, of an accuracy "
-    "(other scores have none);\nof a mean, over the seeds of its runs, whose data are split anew."
+    "Intervals: trained again, of the mean of these trainings; on the test part, over samples of "
+    "as many rows;\nof a mean, over the seeds of its runs, whose data are split anew."
 )
-_SCORES = ("search", "revalidated", "revalidated_half_width", "test", "test_half_width")
+_SCORES = ("search", "revalidated", "test")
+_COLUMNS = (*_SCORES, *(f"{score}_{end}" for score in _SCORES[1:] for end in ("low", "high")))
 
 
 def forest_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -37,31 +38,38 @@ def forest_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         rows: those of ``comparison.comparison``.
 
     Returns:
-        Columns kind (group, run or mean), label, search, revalidated, revalidated_half_width,
-        test, test_half_width; NaN where there is none. A group has a mean where its runs have
-        different seeds, two or more; the half width of a mean is that over the seeds.
+        Columns kind (group, run or mean), label, search, revalidated, test, and of the last two
+        the ends of their intervals, as in test_low and test_high; NaN where there is none. A group
+        has a mean where its runs have different seeds, two or more; its interval is over the seeds.
     """
     lines: list[dict[str, Any]] = []
     for group in dict.fromkeys(row["group"] for row in rows):
         own = [row for row in rows if row["group"] == group]
         lines.append({"kind": "group", "label": group})
         lines += [
-            {"kind": "run", "label": row["run"], **{name: row[name] for name in _SCORES}}
+            {"kind": "run", "label": row["run"]}
+            | {name: row[name] for name in _SCORES}
+            | {k: v for s in _SCORES[1:] for k, v in _ends(s, row[f"{s}_interval"]).items()}
             for row in own
         ]
         if len({row["seed"] for row in own}) == len(own) > 1:
             lines.append({"kind": "mean", "label": f"mean of {len(own)} seeds", **_mean(own)})
-    table = pd.DataFrame(lines, columns=["kind", "label", *_SCORES])
-    return table.astype(dict.fromkeys(_SCORES, float))
+    table = pd.DataFrame(lines, columns=["kind", "label", *_COLUMNS])
+    return table.astype(dict.fromkeys(_COLUMNS, float))
+
+
+def _ends(score: str, interval: Interval | None) -> dict[str, float | None]:
+    low, high = interval or (None, None)
+    return {f"{score}_low": low, f"{score}_high": high}
 
 
 def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """The mean of each score that every row has, and half of the 95 % interval over the rows."""
+    """The mean of each score that every row has, and its 95 % interval over the rows."""
     found: dict[str, float | None] = {}
-    for score in ("search", "revalidated", "test"):
+    for score in _SCORES:
         values = [row[score] for row in rows]
         if None not in values:
-            found |= {score: fmean(values), f"{score}_half_width": half_width(values)}
+            found |= {score: fmean(values), **_ends(score, mean_interval(values))}
     return found
 
 
@@ -114,17 +122,16 @@ def plot_forest(lines: pd.DataFrame, figure: Figure, metric_name: str, maximise:
 
 def _draw_score(axes: Axes, y: int, line: pd.Series, score: str, colour: str, marker: str) -> None:
     """A score and its interval, and both in figures to the right of the axes."""
-    value, half = line[score], line[f"{score}_half_width"]
+    value, low, high = line[score], line[f"{score}_low"], line[f"{score}_high"]
     mean = line["kind"] == "mean"
     text = "none"
     if math.isfinite(value):
         text = number(value)
         axes.plot([value], [y], marker, color=colour, markersize=8 if mean else 5, zorder=3.5)
-    if math.isfinite(value + half):
-        decimals = len(text.partition(".")[2])
-        text += f" ± {half:,.{decimals}f}"
+    if math.isfinite(low):
+        text += f" ({interval_text((low, high))})"
         width = 3 if mean else 1.5
-        axes.plot([value - half, value + half], [y, y], color=colour, linewidth=width, zorder=2.5)
+        axes.plot([low, high], [y, y], color=colour, linewidth=width, zorder=2.5)
     axes.annotate(
         text,
         xy=(1.02, y),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from evonet.metrics import Interval
+
 _METRIC_WORDS = {
     "balanced_accuracy": "balanced accuracy",
     "f1_macro": "macro F1",
@@ -21,6 +23,16 @@ def number(value: float) -> str:
         ('0.9722', '1.000', '54.32', '1,235', '0.0001000')
     """
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}".rstrip(".")
+
+
+def interval_text(interval: Interval) -> str:
+    """A 95 % interval as it stands in brackets.
+
+    Example:
+        >>> interval_text((0.96381, 0.992))
+        '0.9638 to 0.9920'
+    """
+    return " to ".join(map(number, interval))
 
 
 def metric_words(metric_name: str) -> str:

@@ -29,7 +29,7 @@ from evonet.genome import Genome
 from evonet.store.database import Database
 from evonet.store.folders import FILE, new_folder
 
-VERSION = 6
+VERSION = 7
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE evaluations (
