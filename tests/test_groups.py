@@ -337,13 +337,20 @@ def test_a_gpu_that_is_not_there_is_missed() -> None:
             find_device("gpu")
 
 
+#: Of the tests above, those whose arithmetic is the backend's, and no more than a minute.
+OF_THE_BACKEND = "does_what_each_does_alone or regression or row_weights or given_up or diverges"
+
+
 @pytest.mark.skipif(os.environ.get("KERAS_BACKEND") == "jax", reason="this is that run")
-def test_all_of_this_holds_on_jax() -> None:
+@pytest.mark.parametrize(
+    "chosen", [OF_THE_BACKEND, pytest.param("", marks=pytest.mark.slow, id="all")]
+)
+def test_this_holds_on_jax(chosen: str) -> None:
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed: pip install evonet[jax]")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    run = subprocess.run(
-        [*command, __file__], env=environment, capture_output=True, text=True, check=False
-    )
+    command += [__file__, "-k", chosen, "-m", ""]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-3000:]
+    assert " passed" in run.stdout
