@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-_SIZES = (1024, 2048, 4096)
 _REPEATS = 5
 
 
-def best_product() -> dict[str, Any]:
+def best_product(sizes: Sequence[int]) -> dict[str, Any]:
     """GFLOP/s of square float32 products on all cores, for each library and size: their best."""
     import keras  # as it comes, with whatever kernels it chooses by itself
 
     rng = np.random.default_rng(0)
     rates = {}
-    for size in _SIZES:
+    for size in sizes:
         a, b = (rng.standard_normal((size, size), dtype=np.float32) for _ in range(2))
         ka, kb = keras.ops.convert_to_tensor(a), keras.ops.convert_to_tensor(b)
         rates[f"numpy {size}"] = _rate(size, partial(np.matmul, a, b))

@@ -34,6 +34,7 @@ class Sizes:
     machine_large: int
     machine_budget: tuple[int, int]
     machine_rows: int
+    machine_products: tuple[int, ...]
     growth_candidates: tuple[int, ...]
     growth_widths: tuple[int, ...]
     growth_rows: tuple[int, ...]
@@ -63,6 +64,7 @@ FULL = Sizes(
     machine_large=16,
     machine_budget=(5, 5),
     machine_rows=0,
+    machine_products=(1024, 2048, 4096),
     growth_candidates=(10, 50, 200, 1000, 5000),
     growth_widths=(16, 64, 256, 1024),
     growth_rows=(1_000, 10_000, 100_000, 500_000),
@@ -91,10 +93,11 @@ QUICK = Sizes(
     machine_large=2,
     machine_budget=(1, 5),
     machine_rows=3_000,
+    machine_products=(1024, 2048),
     growth_candidates=(10, 40, 120),
     growth_widths=(16, 128, 512),
     growth_rows=(1_000, 5_000, 20_000),
-    growth_features=(4, 64, 500),
+    growth_features=(4, 64, 256),
     growth_generation=15,
     growth_again_below_seconds=5.0,
     agreement=3,

@@ -44,7 +44,7 @@ def utilisation(settings: Settings) -> Table:
         }
         for data, some in genomes.values()
     ]
-    best = run_job("best_product", {}).result
+    best = run_job("best_product", {"sizes": sizes.machine_products}).result
     trained = run_job("train", {"points": points}).result
     rows = tuple(
         (
