@@ -220,7 +220,7 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> RunConfig:
-        for problem in self._problems():
+        if problem := next(self._problems(), None):
             raise ValueError(problem)
         return self
 

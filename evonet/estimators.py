@@ -27,9 +27,9 @@ from evonet.config import make_config
 from evonet.data.checking import MIN_ROWS
 from evonet.errors import EvonetError, RecordError
 from evonet.progress import read_result
+from evonet.replacing import replacing
 from evonet.report.tables import candidates_table
 from evonet.run import evolve
-from evonet.store.exports import replacing
 from evonet.store.record import RunRecord
 
 _FILE = "data.parquet"

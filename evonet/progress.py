@@ -83,15 +83,23 @@ class RunResult:
         return self.reason is None
 
     @property
+    def beaten(self) -> tuple[Baseline, ...]:
+        """The baselines that the winner beats on the test part."""
+        return self._rivals(beaten=True)
+
+    @property
     def as_good(self) -> tuple[Baseline, ...]:
-        """The baselines that the winner does not beat on the test part."""
+        """The baselines that it does not."""
+        return self._rivals(beaten=False)
+
+    def _rivals(self, beaten: bool) -> tuple[Baseline, ...]:
         own = self.winner.test_score if self.winner else None
         return tuple(
             baseline
             for baseline in self.baselines
             if own is not None
             and baseline.test_score is not None
-            and not self.metric.better(own, baseline.test_score)
+            and self.metric.better(own, baseline.test_score) == beaten
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from evonet.progress import RunResult
 from evonet.report.words import interval_text, metric_words, number
 from evonet.store.record import RunRecord
 
+#: Accuracy of the commonest class from which it rules the score. Untuned.
+_MOSTLY_ONE = 0.6
 #: Findings of the data's check that a run begins with.
 _MOST_FINDINGS = 3
 
@@ -183,10 +185,10 @@ def verdict_lines(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
     lines = []
     if winner.search_score is not None:
         if not result.generations:
-            best = f"the best of {result.trainings}" if result.trainings > 1 else "the only one"
             lines.append(
-                f"The search ended before its first generation did: the winner is {best} that "
-                "trained. Give it more time."
+                "The search ended before its first generation did, so that few networks were "
+                "compared. Go on with evonet resume and a higher limit (--max-trainings or "
+                "--max-minutes)."
             )
         lines.append(_optimism(winner, result.metric))
     if winner.ensemble:
@@ -208,9 +210,8 @@ def verdict_lines(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
         line = "The winner has no test score: a test row holds numbers far beyond training's."
         return [*said, (line, "yellow")]
     worse = [
-        f"{b.name} by {score_text(abs(winner.test_score - b.test_score))}"
-        for b in result.baselines
-        if b.test_score is not None and b not in result.as_good
+        f"{b.name} by {score_text(abs(winner.test_score - (b.test_score or 0.0)))}"
+        for b in result.beaten
     ]
     as_good = [
         f"{b.name} ({_behind(winner.test_score, b.test_score or 0.0)})" for b in result.as_good
@@ -220,22 +221,28 @@ def verdict_lines(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
     if as_good:
         advice = "Search longer, or use that." if winner.search_score is not None else "Use that."
         if any(baseline.is_constant for baseline in result.as_good):
-            advice = learned_nothing(result.metric)
+            advice = learned_nothing(result)
         said.append(
             (f"On the test part the winner does NOT beat: {', '.join(as_good)}. {advice}", "yellow")
         )
     return [*said, *_noise(winner, result.n_test)]
 
 
-def learned_nothing(metric: Metric) -> str:
+def learned_nothing(result: RunResult) -> str:
     """What it means that a model which looks at no input is as good as the winner."""
-    said = f"A model that always says the same is as good by {metric_words(metric.name)}"
-    if metric.name == "accuracy":
+    said = f"A model that always says the same is as good by {metric_words(result.metric.name)}"
+    if is_hidden_by_one_class(result):
         return (
             f"{said}. Where most rows are of one class, accuracy does not see what is learned of "
             "the others: try --metric balanced_accuracy, or roc_auc."
         )
     return f"{said}: the inputs may not tell the target, or the rows may be too few to learn it."
+
+
+def is_hidden_by_one_class(result: RunResult) -> bool:
+    """Whether an accuracy says little since so many rows are of one class."""
+    constant = [b.test_score or 0.0 for b in result.baselines if b.is_constant]
+    return result.metric.name == "accuracy" and max(constant, default=0.0) > _MOSTLY_ONE
 
 
 def _behind(own: float, other: float) -> str:
@@ -280,7 +287,7 @@ def _noise(winner: Winner, n_test: int) -> list[tuple[str, str]]:
     if winner.test_interval is None:
         return []
     line = (
-        f"On {n_test} other test rows it might have had {interval_text(winner.test_interval)} "
-        "(95 %): smaller differences may be chance."
+        f"From {n_test} test rows, its score on all rows is {interval_text(winner.test_interval)} "
+        "(95 %): a model within that may be as good."
     )
     return [(line, "")]

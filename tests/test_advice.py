@@ -375,6 +375,7 @@ class TestColumns:
             ("%d-%m/%Y", False),
             ("%B", False),
             ("%Y.%m", False),
+            ("%m.%d.%y", False),  # or a version
             ("code %Y-%m-%d", False),
         ],
     )

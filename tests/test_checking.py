@@ -58,6 +58,17 @@ def test_rows_without_a_target_are_left_out(dtype: str, missing: object) -> None
     assert found.features.equals(expected)
 
 
+def test_a_test_part_without_a_target_is_refused(refuses) -> None:
+    labels = pd.Series([1.0, 0.0] * 10 + [np.nan] * 3)
+    with refuses("images has a test part without labels. Leave x_test and y_test out"):
+        labelled(RawData("images", np.arange(23.0).reshape(23, 1), labels, 3))
+
+
+def test_too_few_rows_with_a_target_are_refused(refuses) -> None:
+    with refuses(r"Target 'y' is missing in 11 of 20 rows, which leaves 9; expected at least 10"):
+        labelled(with_labels([1.0] * 9 + [None] * 11))
+
+
 def test_rows_without_a_target_are_of_no_test_part() -> None:
     raw = RawData("images", np.arange(12.0).reshape(12, 1), with_labels([1, 0] * 6).labels, 3)
     labels = raw.labels.astype(float)

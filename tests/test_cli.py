@@ -313,7 +313,10 @@ class TestMistakes:
         ("changes", "pattern"),
         [
             ({"y": "yes"}, r"Target 'y' has only one value, 'yes'; nothing to learn"),
-            ({"y": [None] * 51 + [*["yes", "no"] * 4, "no"]}, r"t has 9 rows; expected at least"),
+            (
+                {"y": [None] * 51 + [*["yes", "no"] * 4, "no"]},
+                r"in 51 of 60 rows, which leaves 9",
+            ),
             ({"a": [np.inf, *range(59)]}, r"Column 'a' has 1 value that is infinite"),
             ({"a": 1, "b": "same"}, r"no column to learn from: all are empty, constant or dropped"),
             ({"a": 1, "b": None}, r"no column to learn from: all are empty, constant or dropped"),

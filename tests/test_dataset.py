@@ -332,7 +332,7 @@ FAULTS = {
     "no target": (lambda f: f, {}, "needs a target: pass --target COLUMN"),
     "two rows": (lambda f: f.iloc[:2], {"target": "y"}, "has 2 rows; expected at least 10"),
     "one class": (lambda f: f.assign(y="p"), {"target": "y"}, "only one value, 'p'"),
-    "no labels": (lambda f: f.assign(y=None), {"target": "y"}, "has 0 rows"),
+    "no labels": (lambda f: f.assign(y=None), {"target": "y"}, "missing in 60 of 60 rows"),
     "words as a quantity": (lambda f: f, {"target": "y", "task": "regression"}, "not a number"),
     "three classes as two": (lambda f: f, {"target": "y", "task": "binary"}, "has 3 values"),
     "numbers as classes": (

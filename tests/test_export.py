@@ -160,7 +160,9 @@ def ran_script(path: Path, *arguments: str) -> None:
     ran = subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-800:]
     assert "val_loss" in ran.stdout
-    assert re.search(r"did not train on: \d+\.\d{4}\. Written: trained\.keras\n$", ran.stdout)
+    assert re.search(
+        r"trained\.keras; lowest loss on the rows that stopped it: \d+\.\d{4}\n$", ran.stdout
+    )
     assert (path.parent / "trained.keras").is_file()
 
 
@@ -219,6 +221,22 @@ def script_of(
     script: dict[str, Any] = {"__name__": "checked"}
     exec(training_script(predictor, training), script)
     return script
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_the_script_leaves_out_rows_without_a_target(tmp_path: Path, images: bool) -> None:
+    file, y = tmp_path / "t.npz", np.array([0.0, np.nan, 1.0, 1.0])
+    rows = np.arange(16.0).reshape((4, 2, 2) if images else (4, 4))
+    np.savez(file, x_train=rows, y_train=y)
+    features = rows if images else pd.DataFrame(rows).add_prefix("x")
+    training = Training(str(file), "mse", Budget(1, 1), False)
+    script = script_of(features, Target("y", "regression"), SMALLEST, training)
+    found, labels = script["read"](file)
+    assert np.asarray(found).tolist() == rows[[0, 2, 3]].tolist()
+    assert labels.tolist() == [0.0, 1.0, 1.0]
+
+
+SMALLEST = Genome((), "he_normal", "sgd", 0.1, 8)
 
 
 class Stub:

@@ -173,3 +173,20 @@ def test_every_starter_is_in_the_default_space() -> None:
     # Or it would be left out of first generations without a word.
     assert len(starters()) == 6
     assert all(SearchSpace.default().admits(genome) for genome in starters())
+
+
+def test_a_file_is_kept_where_another_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_genomes(tmp_path / "g.json", [("a", "test", Genome((), "he_normal", "sgd", 0.1, 8))])
+    before = (tmp_path / "g.json").read_bytes()
+
+    def full(self: Path, text: str, *_: object) -> None:
+        self.write_bytes(text[:10].encode())
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_genomes(tmp_path / "g.json", [("b", "test", Genome((), "he_normal", "sgd", 0.1, 8))])
+    assert (tmp_path / "g.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["g.json"]

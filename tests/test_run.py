@@ -595,9 +595,7 @@ class TestWords:
     def test_a_search_that_finished_no_generation_says_so(self, config: RunConfig) -> None:
         result = evolve(config.changed(max_trainings=1))
         assert result.generations == 0
-        assert "ended before its first generation did: the winner is the only one" in self.said(
-            result
-        )
+        assert "ended before its first generation did" in self.said(result)
         assert "ended before" not in self.said(resume(result.folder, {"max_trainings": 50}))
 
     def test_where_a_constant_is_as_good_nothing_was_learned(self, config: RunConfig) -> None:
@@ -605,6 +603,16 @@ class TestWords:
         assert result.winner is not None
         tie = Baseline("majority", "always the commonest class", 0.5, 0.5)
         said = self.said(replace(result, baselines=(tie,)))
-        assert "always says the same is as good by accuracy" in said
+        assert "always says the same is as good by accuracy: the inputs may not tell" in said
         assert "use that" not in said
-        assert "On 30 other test rows it might have had 0.3000 to 0.7000 (95 %)" in said
+        assert "From 30 test rows, its score on all rows is 0.3000 to 0.7000 (95 %)" in said
+
+    def test_of_classes_of_which_one_is_common_another_metric_is_advised(
+        self, config: RunConfig
+    ) -> None:
+        result = evolve(config)
+        assert result.winner is not None
+        most = Baseline("majority", "always the commonest class", 0.9, 0.9)
+        winner = replace(result.winner, test_score=0.9)
+        said = self.said(replace(result, winner=winner, baselines=(most,)))
+        assert "try --metric balanced_accuracy" in said

@@ -91,6 +91,8 @@ def _end(findings: Sequence[Mapping[str, Any]], config: RunConfig) -> list[Line]
     words += [word for name in config.drop for word in ("--drop", name)]
     words += [word for finding in serious for word in finding["flags"]]
     count = f"{len(serious)} serious, {len(findings) - len(serious)} to know."
+    if not any(finding["flags"] for finding in findings):
+        return [(count, "")]
     if not any(finding["flags"] for finding in serious):
         return [(f"{count} Nothing was changed: add the flags that you agree with.", "")]
     return [

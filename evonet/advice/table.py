@@ -13,7 +13,10 @@ _MOSTLY = 0.5
 #: A column that says something in fewer rows cannot be learned from and judged. Untuned.
 _FEW_ROWS = 5
 #: A date, and perhaps a time of day.
-_DATE = r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{2,4})([T ]\d{1,2}:\d{2}.*)?"
+_DATE = (
+    r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/])\d{1,2}\3\d{2,4}|\d{1,2}\.\d{1,2}\.\d{4})"
+    r"([T ]\d{1,2}:\d{2}.*)?"
+)
 #: Words that are looked at, and the share of them that has to be dates. Untuned.
 _SAMPLE = 1000
 _NEARLY_ALL = 0.95
@@ -57,7 +60,7 @@ def find_dates(evidence: Evidence) -> list[Finding]:
             f"{listed(dates)} {verb} dates, which are words to evonet: each of the commonest is a "
             "category of its own, without an order.",
             "What a date says is in its parts; new rows mostly bring dates that nobody has seen.",
-            "Put numbers in its place: days since a start, month, weekday. Or leave it out.",
+            "Put numbers in their place: days since a start, month, weekday. Or leave them out.",
             drops(dates),
             tuple(dates),
         )

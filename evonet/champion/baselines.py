@@ -94,10 +94,11 @@ def constant_score(dataset: Dataset, metric: Metric) -> float:
 def _constant(dataset: Dataset, metric: Metric) -> Baseline:
     from sklearn.dummy import DummyClassifier, DummyRegressor
 
+    mean, majority = CONSTANTS
     if dataset.target.task == "regression":
-        return _fitted("mean", "always the mean", DummyRegressor(), dataset, metric)
+        return _fitted(mean, "always the mean", DummyRegressor(), dataset, metric)
     prior = DummyClassifier(strategy="prior")
-    return _fitted("majority", "always the commonest class", prior, dataset, metric)
+    return _fitted(majority, "always the commonest class", prior, dataset, metric)
 
 
 def _fitted(

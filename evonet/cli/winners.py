@@ -55,7 +55,7 @@ def _write_whole(file: Path, lines: Iterable[str]) -> None:
         DataError: it cannot be written.
     """
     from evonet.errors import DataError
-    from evonet.store.exports import replacing
+    from evonet.replacing import replacing
 
     place = file.resolve()
     is_pipe = place.exists() and not place.is_file()  # or a device: written at once

@@ -21,16 +21,30 @@ def labelled(raw: RawData) -> tuple[RawData, int]:
     """The rows that have a target, and how many were left out.
 
     Nothing can be learned from the others, and nothing judged by them.
+
+    Raises:
+        DataError: too few rows are left, or none of the data's own test part.
     """
     known = raw.labels.notna().to_numpy()
     n_left_out = int((~known).sum())
     if not n_left_out:
         return raw, 0
+    if (n := int(known.sum())) < MIN_ROWS:
+        raise DataError(
+            f"Target {str(raw.labels.name)!r} is missing in {n_left_out} of {len(known)} rows, "
+            f"which leaves {n}; expected at least {MIN_ROWS}. Choose another --target, or fill it "
+            "in."
+        )
     features = raw.features[known]
     if isinstance(features, pd.DataFrame):
         features = features.reset_index(drop=True)
     labels = raw.labels[known].reset_index(drop=True)
     n_test = int(known[len(known) - raw.n_test :].sum())
+    if raw.n_test and not n_test:
+        raise DataError(
+            f"{raw.name} has a test part without labels. Leave x_test and y_test out; evonet then "
+            "splits off a test part."
+        )
     return RawData(raw.name, features, labels, n_test), n_left_out
 
 

@@ -98,14 +98,17 @@ _READ_IMAGES = '''
 def read(file):
     """Images and labels."""
     arrays = np.load(file)
-    return arrays["x_train"], arrays["y_train"].reshape(-1)
+    labels = arrays["y_train"].reshape(-1)
+    known = labels == labels  # a missing one is not equal to itself
+    return arrays["x_train"][known], labels[known]
 '''
 _READ_MATRIX = '''
 def read(file):
     """Features, as a table with the columns x0, x1, ..., and labels."""
     arrays = np.load(file)
-    table = pd.DataFrame(arrays["x_train"]).add_prefix("x")
-    return table, arrays["y_train"].reshape(-1)
+    labels = arrays["y_train"].reshape(-1)
+    known = labels == labels  # a missing one is not equal to itself
+    return pd.DataFrame(arrays["x_train"][known]).add_prefix("x"), labels[known]
 '''
 _EMBEDDED_CLASSES = '''
 def read():
@@ -221,7 +224,7 @@ def main():
     model = build_model()
     loss = train(model, x[training], y[training], x[validation], y[validation])
     model.save("trained.keras")
-    print(f"Loss on the rows that it did not train on: {{loss:.4f}}. Written: trained.keras")
+    print(f"Written: trained.keras; lowest loss on the rows that stopped it: {{loss:.4f}}")
 
 
 if __name__ == "__main__":

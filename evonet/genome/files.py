@@ -17,6 +17,7 @@ from pathlib import Path
 
 from evonet.errors import GenomeError, shown
 from evonet.genome.genome import Genome
+from evonet.replacing import replacing
 
 FORMAT = "evonet-genomes/1"
 
@@ -55,9 +56,15 @@ def starters() -> tuple[Genome, ...]:
 
 
 def write_genomes(path: Path, genomes: Iterable[tuple[str, str, Genome]]) -> None:
-    """Write (name, source, genome) triples to a file that ``read_genomes`` reads."""
+    """Write (name, source, genome) triples to a file that ``read_genomes`` reads.
+
+    Raises:
+        OSError: it cannot be written; a file that was there is kept.
+    """
     entries = [
         {"name": name, "source": source, "genome": genome.to_dict()}
         for name, source, genome in genomes
     ]
-    path.write_text(json.dumps({"format": FORMAT, "genomes": entries}, indent=2) + "\n", "utf-8")
+    text = json.dumps({"format": FORMAT, "genomes": entries}, indent=2) + "\n"
+    with replacing(path) as new:
+        new.write_text(text, "utf-8")

@@ -22,7 +22,7 @@ from evonet.page.advice_search import (
 )
 from evonet.page.blocks import Step
 from evonet.page.view import View
-from evonet.sentences import learned_nothing, score_text
+from evonet.sentences import is_hidden_by_one_class, learned_nothing, score_text
 
 
 def go_on(view: View) -> Iterator[Step]:
@@ -45,9 +45,9 @@ def hold_against_baselines(view: View) -> Iterator[Step]:
     if any(rival.is_constant for rival in rivals):
         yield Step(
             "Nothing was learned that this metric sees",
-            learned_nothing(view.metric),
+            learned_nothing(view.result),
             "evonet evolve ... --metric balanced_accuracy"
-            if view.metric.name == "accuracy"
+            if is_hidden_by_one_class(view.result)
             else "",
         )
         return

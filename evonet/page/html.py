@@ -163,16 +163,16 @@ def _verdict(view: View) -> str:
         )
     if winner.test_score is None:
         return "The winner has no test score: a test row holds numbers far beyond training's."
-    rivals = {b.name: b.test_score for b in view.result.baselines if b.test_score is not None}
-    said = ", ".join(f"{brief(name, 30)} {score_text(score)}" for name, score in rivals.items())
-    beaten = [name for name, s in rivals.items() if view.metric.better(winner.test_score, s)]
+    rivals = [b for b in view.result.baselines if b.test_score is not None]
+    said = ", ".join(f"{brief(b.name, 30)} {score_text(b.test_score)}" for b in rivals)
+    as_good = [brief(b.name, 30) for b in view.result.as_good]
     if not rivals:
         judged = ""
-    elif len(beaten) == len(rivals):
+    elif not as_good:
         judged = f" That is better than what takes no search ({said})."
     else:
-        as_good = ", ".join(brief(name, 30) for name in rivals if name not in beaten)
-        judged = f" Without any search, {as_good} is as good or better ({said})."
+        verb = "is" if len(as_good) == 1 else "are"
+        judged = f" Without any search, {', '.join(as_good)} {verb} as good or better ({said})."
     return (
         f"The network that won scores {score_text(winner.test_score)} ({words}, {view.better}) on "
         f"{n_test} rows that took part in no choice.{judged}"

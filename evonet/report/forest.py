@@ -24,8 +24,8 @@ _PANELS = (
     ("Test part", "test", ORANGE, "D"),
 )
 _NOTE = (
-    "Intervals: trained again, of the mean of these trainings; on the test part, over samples of "
-    "as many rows;\nof a mean, over the seeds of its runs, whose data are split anew."
+    "Intervals: trained again, of the mean of these trainings; on the test part, of the score on "
+    "all rows;\nof a mean, over the seeds of its runs, whose data are split anew."
 )
 _SCORES = ("search", "revalidated", "test")
 _COLUMNS = (*_SCORES, *(f"{score}_{end}" for score in _SCORES[1:] for end in ("low", "high")))

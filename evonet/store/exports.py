@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 
 from evonet.errors import RecordError
-
-
-@contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """A place to write, which takes a file's place once it is whole; after an error nothing does.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    new = file.with_name(f"{file.name}.{os.getpid()}.new")
-    try:
-        yield new
-        new.replace(file)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -33,7 +33,10 @@ class Cluster(Protocol):
         ...
 
     def share(self, value: object) -> Any:
-        """Send a value to the workers once; what stands for it in ``submit``."""
+        """Make a value known to the cluster; what stands for it in ``submit``.
+
+        It outlives every worker, and each fetches it once.
+        """
         ...
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
@@ -69,8 +72,11 @@ class DaskCluster:
         return max(1, sum(self._client.nthreads().values()))
 
     def share(self, value: object) -> Any:
-        """Give a value to the scheduler, which gives it to workers anew where theirs die."""
-        with warnings.catch_warnings():
+        """Give a value to the scheduler, which keeps it, and gives it to workers that have none.
+
+        Scattered to the workers it would be lost with them.
+        """
+        with warnings.catch_warnings():  # of its size, which is that of the data
             warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
             return self._client.submit(_itself, value, pure=False)
 

@@ -17,7 +17,7 @@ from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation, Request
 from evonet.metrics import Metric
 from evonet.training.backend import find_device, load_backend
-from evonet.training.clusters import Cluster
+from evonet.training.clusters import Cluster, connect
 from evonet.training.costs import Rows
 from evonet.training.evaluator import Outcome, evaluation_of
 from evonet.training.plan import Plan, available_cores, make_plan, memory_bytes
@@ -155,6 +155,7 @@ class FusedEvaluator:
                 for done in as_completed(pending):
                     portion, again = pending[done]
                     if done.cancelled():
+                        connect.cache_clear()  # who tries again needs another connection
                         raise TrainingError(
                             "The cluster dropped what it was to train: its scheduler has gone, or "
                             "no worker is left. Start it again, then go on with evonet resume; "
