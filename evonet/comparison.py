@@ -56,7 +56,7 @@ def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
                 "metric": result.metric.name,
                 "search": winner.search_score,
                 "revalidated": winner.revalidated_score,
-                "revalidated_interval": winner.revalidated_interval,
+                "revalidated_interval": winner.revalidated_interval(result.metric),
                 "test": winner.test_score,
                 "test_interval": winner.test_interval,
                 "parameters": winner.parameters,

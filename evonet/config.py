@@ -31,6 +31,8 @@ MetricName = Literal[
 ]
 
 
+#: Flags that are not called like their settings.
+_FLAGS = {"asynchronous": "async"}
 ObjectiveName = Literal["score", "parameters", "inference_ms"]
 
 
@@ -120,6 +122,12 @@ class RunConfig(BaseModel):
         "so far chooses. 1 for none.",
         ge=1,
         le=1000,
+    )
+    asynchronous: bool = _setting(
+        False,
+        "Search",
+        "Ask for a new genome whenever a worker is free; wait for no generation.",
+        strict=True,
     )
     max_parameters: int | None = _number(
         None, "Search", "Most trainable parameters of a network; larger ones are drawn again.", ge=1
@@ -248,6 +256,13 @@ class RunConfig(BaseModel):
             yield f"backend {self.backend} trains on CPUs; leave out --device or --backend"
         if self.precision != "float32" and self.engine != "fused":
             yield f"precision {self.precision} is of engine fused; leave out --precision"
+        if self.asynchronous and "inference_ms" in self.objective:
+            yield (
+                "inference_ms is measured while nothing trains, which asynchronous search never "
+                "waits for; leave out --async, or inference_ms"
+            )
+        if self.asynchronous and self.device == "gpu":
+            yield "asynchronous search trains on CPUs; leave out --async or --device"
         if self.name is not None and (
             Path(self.name).name != self.name or self.name in ("", ".", "..")
         ):
@@ -314,8 +329,18 @@ def _sentence(problem: Any) -> str:
         meant = f" Did you mean {near[0]}?" if near else ""
         known = ", ".join(RunConfig.model_fields)
         return f"unknown setting {name!r}; expected one of {known}.{meant}"
-    flag = f"--{name.replace('_', '-')}"
+    flag = flag_of(name)
     return f"{name} {said}, got {shown(problem['input'])}. Change {flag}."
+
+
+def flag_of(name: str) -> str:
+    """The flag of a setting: its name, or where that is a word of Python's, the usual one.
+
+    Example:
+        >>> flag_of("max_minutes"), flag_of("asynchronous")
+        ('--max-minutes', '--async')
+    """
+    return f"--{_FLAGS.get(name, name).replace('_', '-')}"
 
 
 def setting_panel(name: str) -> str:

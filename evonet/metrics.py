@@ -34,11 +34,13 @@ class Metric:
         compute: (truth, predictions) to score. Classification: truth ``(n,)`` class indices,
             predictions ``(n, n_classes)`` probabilities. Regression: both ``(n,)``, in the
             target's own unit.
+        limits: the least and the largest score there can be; intervals end there.
     """
 
     name: str
     maximise: bool
     compute: Callable[[np.ndarray, np.ndarray], float]
+    limits: Interval = (-math.inf, math.inf)
 
     @property
     def sign(self) -> int:
@@ -101,19 +103,19 @@ def _r2(truth: np.ndarray, prediction: np.ndarray) -> float:
 CLASSIFICATION_METRICS = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", True, _accuracy),
-        Metric("balanced_accuracy", True, _balanced_accuracy),
-        Metric("f1_macro", True, _f1_macro),
-        Metric("log_loss", False, _log_loss),
-        Metric("roc_auc", True, _roc_auc),
+        Metric("accuracy", True, _accuracy, (0.0, 1.0)),
+        Metric("balanced_accuracy", True, _balanced_accuracy, (0.0, 1.0)),
+        Metric("f1_macro", True, _f1_macro, (0.0, 1.0)),
+        Metric("log_loss", False, _log_loss, (0.0, math.inf)),
+        Metric("roc_auc", True, _roc_auc, (0.0, 1.0)),
     )
 }
 REGRESSION_METRICS = {
     metric.name: metric
     for metric in (
-        Metric("rmse", False, _rmse),
-        Metric("mae", False, _mae),
-        Metric("r2", True, _r2),
+        Metric("rmse", False, _rmse, (0.0, math.inf)),
+        Metric("mae", False, _mae, (0.0, math.inf)),
+        Metric("r2", True, _r2, (-math.inf, 1.0)),
     )
 }
 METRICS = CLASSIFICATION_METRICS | REGRESSION_METRICS
@@ -172,19 +174,22 @@ def score_interval(
     if not len(known) or known.min() == known.max():
         return None
     low, high = whole + (np.quantile(known, [0.025, 0.975]) - whole) * math.sqrt(n_drawn / n)
-    return float(low), float(high)
+    return _within(metric.limits, float(low), float(high))
 
 
 #: A score on fewer validation rows is noisy: of 5,000, an accuracy of 0.9 is known to 0.008 (95 %).
 FEW_ROWS = 5_000
 
 
-def mean_interval(scores: Sequence[float], of_folds: bool = False) -> Interval | None:
+def mean_interval(
+    scores: Sequence[float], of_folds: bool = False, limits: Interval = (-math.inf, math.inf)
+) -> Interval | None:
     """The 95 % interval of the mean of some scores (Student's t); None below two.
 
     Args:
         scores: to be averaged.
         of_folds: whether they are of the folds of a cross-validation; see ``variance_of_mean``.
+        limits: the least and the largest score there can be.
     """
     from scipy.stats import t
 
@@ -193,7 +198,11 @@ def mean_interval(scores: Sequence[float], of_folds: bool = False) -> Interval |
     share = variance_of_mean(len(scores), of_folds)
     half = float(t.ppf(0.975, len(scores) - 1)) * stdev(scores) * math.sqrt(share)
     mean = fmean(scores)
-    return mean - half, mean + half
+    return _within(limits, mean - half, mean + half)
+
+
+def _within(limits: Interval, low: float, high: float) -> Interval:
+    return max(low, limits[0]), min(high, limits[1])
 
 
 def variance_of_mean(n: int, of_folds: bool) -> float:

@@ -112,7 +112,7 @@ class RunResult:
             "winner": winner.genome.to_dict() if winner else None,
             "search_score": winner.search_score if winner else None,
             "revalidated_score": winner.revalidated_score if winner else None,
-            "revalidated_interval": winner.revalidated_interval if winner else None,
+            "revalidated_interval": winner.revalidated_interval(self.metric) if winner else None,
             "repeats": list(winner.repeats) if winner else None,
             "noise": asdict(self.noise) if self.noise else None,
             "validation_score": winner.validation_score if winner else None,

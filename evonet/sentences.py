@@ -255,10 +255,8 @@ def _optimism(winner: Winner, metric: Metric) -> str:
     said = f"In the search the winner scored {score_text(searched)} on the validation part"
     if again is None or searched is None:
         return f"{said}. Finalists were not trained again, so that it may flatter."
-    interval = ""
-    if winner.revalidated_interval is not None:
-        low, high = winner.revalidated_interval
-        interval = f" ± {score_text((high - low) / 2)} (95 %)"
+    known = winner.revalidated_interval(metric)
+    interval = f" ({interval_text(known)}, 95 %)" if known else ""
     gap = metric.sign * (searched - again)
     verdict = f"the search flattered it by {score_text(gap)}" if gap > 0 else "no flattery in that"
     if winner.on_splits and gap > 0:  # which is not known: the rows differ

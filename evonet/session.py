@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -14,14 +14,16 @@ from evonet.data.dataset import Dataset, refuse_other_data
 from evonet.errors import ConfigError, RecordError
 from evonet.evaluation import protocol_key
 from evonet.evolution.search import Candidate, Search
+from evonet.evolution.steady import SteadySearch
+from evonet.fitness import Fitness
 from evonet.genome import Genome, SearchSpace
 from evonet.progress import Observer
 from evonet.setup import Setup
 from evonet.store.cache import ScoreCache
 from evonet.store.exports import exporting
-from evonet.store.record import RunRecord
+from evonet.store.record import RunRecord, StoredCandidate
 from evonet.toml import write_toml
-from evonet.training.evaluator import CachedEvaluator
+from evonet.training.cached import CachedEvaluator
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,13 @@ class Session:
         genome = Genome.from_dict(given, f"{folder}, given genome") if given else None
         return cls(setup, record, genome, observer, should_stop)
 
+    def log(self) -> None:
+        """Add what is new to the logs that the user asked for."""
+        if self.setup.config.tensorboard:
+            from evonet.logs.event_files import write_event_files  # an extra
+
+            write_event_files(self.record)
+
     def evaluator(self, cache: ScoreCache, dataset: Dataset | None = None) -> CachedEvaluator:
         """The engine that trains, behind the record and the score cache.
 
@@ -158,15 +167,34 @@ class Session:
     def search(self) -> Search:
         """The search as the record left it: a new one, told again what it was told."""
         search = self.setup.new_search()
+        for told in self._told(self.record.candidates()):
+            search = search.tell(told)
+        return search
+
+    def steady_search(self) -> SteadySearch:
+        """The same without a barrier; what it waited for, it waits for again."""
+        steady = SteadySearch(self.setup.new_search())
+        for told in self._told(self.record.candidates()):
+            steady.hear(told)
+            steady.end_generation()
+        for told in self._told(self.record.unfinished_candidates()):
+            steady.hear(told)
+        for waiting in self.record.pending():
+            steady.wait_for(Candidate(waiting.genome, waiting.operator, waiting.parents))
+        return steady
+
+    def _told(
+        self, candidates: Iterable[StoredCandidate]
+    ) -> Iterator[list[tuple[Candidate, Fitness]]]:
+        """What a search was told, a list for each generation."""
         stored = {s.score_key: s for s in self.record.evaluations()}
-        for _, asked in groupby(self.record.candidates(), key=lambda c: c.generation):
+        for _, asked in groupby(candidates, key=lambda c: c.generation):
             told = []
             for candidate in asked:
                 of = stored[candidate.score_key]
                 made = Candidate(of.genome, candidate.operator, candidate.parents)
                 told.append((made, self.setup.fitnesses(of.evaluation)))
-            search = search.tell(told)
-        return search
+            yield told
 
 
 def _from_anywhere(config: RunConfig) -> RunConfig:

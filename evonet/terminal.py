@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from shlex import quote
@@ -62,7 +63,9 @@ class TerminalObserver(Observer):
         self._task: TaskID | None = None
         self._config = RunConfig()
         self._elapsed = 0.0
-        self._pace: list[float] = []  # seconds of each generation of this session
+        self._began = 0.0  # when the first generation of this session did
+        self._generations = self._trained = 0  # of this session
+        self._trained_before = 0
 
     def __enter__(self) -> TerminalObserver:
         self._progress.start()
@@ -78,6 +81,7 @@ class TerminalObserver(Observer):
     def on_start(self, record: RunRecord, metric: Metric, config: RunConfig) -> None:
         self._config = config
         self._elapsed = record.search_seconds()
+        self._trained_before = record.count_trainings()
         self.say(f"Run {record.folder}", "bold")
         for line in data_lines(record.fact("data")):
             self.say(line)
@@ -103,7 +107,8 @@ class TerminalObserver(Observer):
         self.say(f"Baseline  {name}: validation {score_text(baseline.validation_score)}")
 
     def on_generation_start(self, number: int, n_candidates: int) -> None:
-        if not self._pace:
+        if not self._generations:
+            self._began = time.monotonic()
             self.say()
             volume = f"{'volume':>10}" if len(self._config.objective) > 1 else ""
             self.say(_HEADER.replace("  trained", f"{volume}  trained"), "bold")
@@ -116,7 +121,8 @@ class TerminalObserver(Observer):
 
     def on_generation(self, summary: GenerationSummary) -> None:
         self._elapsed += summary.seconds
-        self._pace.append(summary.seconds)
+        self._generations += 1
+        self._trained += summary.trained
         volume = summary.hypervolume
         self.say(
             f"{summary.number:5d}{score_text(summary.best):>10}{score_text(summary.median):>10}"
@@ -154,11 +160,15 @@ class TerminalObserver(Observer):
         self._task = self._progress.add_task(description, total=total, note="")
 
     def _left(self, number: int) -> str:
-        """Time left by the limits that tell, at the pace of this session's generations."""
-        left = (self._config.generations - number) * sum(self._pace) / len(self._pace)
-        if self._config.max_minutes is not None:
-            left = min(left, max(60 * self._config.max_minutes - self._elapsed, 0))
-        return f"~{time_text(left)}"
+        """Time left by the limits that tell, at the pace of this session."""
+        config, spent = self._config, time.monotonic() - self._began
+        left = (config.generations - number) * spent / self._generations
+        if config.max_minutes is not None:
+            left = min(left, 60 * config.max_minutes - self._elapsed)
+        if config.max_trainings is not None and self._trained:
+            more = config.max_trainings - self._trained_before - self._trained
+            left = min(left, more * spent / self._trained)
+        return f"~{time_text(max(left, 0))}"
 
 
 def show_run(record: RunRecord) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -30,10 +31,16 @@ class FakeEvaluator:
     """Scores by hash; counts what it trained; fails where it is told to."""
 
     trained: list[str]
+    submitted: list[str]  # to slots
     fails = staticmethod(lambda request: None)  # returns (status, reason) for a failure
+    n_slots = 1
+    takes = staticmethod(lambda request: 1.0)  # seconds of a training, of which none goes by
 
     def __init__(self, dataset: Dataset, *_: object, **__: object) -> None:
         self.n_folds = len(dataset.folds)
+
+    def slots(self) -> FakeSlots:
+        return FakeSlots(self)
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
         for request in requests:
@@ -66,6 +73,35 @@ class FakeEvaluator:
             )
 
 
+class FakeSlots:
+    """Places whose trainings end when a clock that nobody waits for says so."""
+
+    def __init__(self, evaluator: FakeEvaluator) -> None:
+        self.evaluator, self.now = evaluator, 0.0
+        self.busy: list[tuple[float, int, Request]] = []
+
+    @property
+    def n_free(self) -> int:
+        return self.evaluator.n_slots - len(self.busy)
+
+    @property
+    def n_busy(self) -> int:
+        return len(self.busy)
+
+    def submit(self, request: Request) -> None:
+        assert self.n_free, "nothing may wait for a place"
+        self.evaluator.submitted.append(request.genome.key)
+        end = self.now + self.evaluator.takes(request)
+        heapq.heappush(self.busy, (end, len(self.evaluator.submitted), request))
+
+    def wait(self) -> tuple[Request, Evaluation]:
+        self.now, _, request = heapq.heappop(self.busy)
+        return next(self.evaluator.evaluate([request]))
+
+    def close(self) -> None:
+        self.busy.clear()
+
+
 def dropped_or_not(request: Request, evaluation: Evaluation) -> Evaluation:
     """A whole evaluation as the hurdles of its request would have it."""
     asked = as_asked(evaluation, request.hurdles)
@@ -79,6 +115,7 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
 
     class Fake(FakeEvaluator):
         trained: list[str] = []  # noqa: RUF012 - one list per test is the point
+        submitted: list[str] = []  # noqa: RUF012
 
     def crown(finalists, *_: object) -> Crowned:
         best = finalists[0]

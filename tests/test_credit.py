@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -70,7 +72,8 @@ def test_the_search_credits_offspring_that_beat_all_of_their_parents() -> None:
 
     mother, father = Member(genome(1), (0.5,)), Member(genome(2), (0.7,))
     settings = SearchSettings(4, 3, 3, 0.6, 0.25, 1)
-    search = Search(SearchSpace.default(), settings, METHODS["ga"], 0, population=(father, mother))
+    search = Search(SearchSpace.default(), settings, METHODS["ga"], 0)
+    search = replace(search, population=(father, mother), told=(mother, father))
     keys = mother.genome.key, father.genome.key
     after = search.tell(
         [

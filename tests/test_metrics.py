@@ -18,6 +18,7 @@ from evonet.metrics import (
     METRICS,
     REGRESSION_METRICS,
     choose_metric,
+    mean_interval,
     metrics_of,
     score_interval,
 )
@@ -265,6 +266,23 @@ def right(n_right: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     truth = np.arange(n) % 2
     said = np.where(np.arange(n) < n_right, truth, 1 - truth)
     return truth, np.eye(2, dtype=np.float32)[said]
+
+
+@pytest.mark.parametrize(
+    ("metric", "scores", "ends"),
+    # By hand: t is 12.706 for two scores, so that 0.9 and 1.0 give 0.95 ± 0.635.
+    [
+        ("accuracy", (0.9, 1.0), (0.3147, 1.0)),
+        ("r2", (0.9, 1.0), (0.3147, 1.0)),
+        ("rmse", (0.9, 1.0), (0.3147, 1.5853)),
+        ("rmse", (0.0, 0.1), (0.0, 0.6853)),
+        ("r2", (-0.1, 0.0), (-0.6853, 0.5853)),
+    ],
+)
+def test_interval_of_a_mean_ends_where_scores_do(
+    metric: str, scores: tuple[float, ...], ends: tuple[float, float]
+) -> None:
+    assert mean_interval(scores, limits=METRICS[metric].limits) == pytest.approx(ends, abs=1e-4)
 
 
 @pytest.mark.parametrize(

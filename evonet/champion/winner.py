@@ -151,11 +151,10 @@ class Winner:
         known = [score for score in self.repeats if score is not None]
         return fmean(known) if known else None
 
-    @property
-    def revalidated_interval(self) -> Interval | None:
-        """The 95 % interval of that mean; None below two scores."""
+    def revalidated_interval(self, metric: Metric) -> Interval | None:
+        """The 95 % interval of that mean, by the run's metric; None below two scores."""
         known = [score for score in self.repeats if score is not None]
-        return mean_interval(known, of_folds=self.on_splits)
+        return mean_interval(known, self.on_splits, metric.limits)
 
     def may_have(self, score: float | None) -> bool:
         """Whether a score on the test part is within the interval of its own."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Optional, get_args, get_origin
 
 import typer
 
-from evonet.config import RunConfig, setting_panel, setting_types
+from evonet.config import RunConfig, flag_of, setting_panel, setting_types
 
 
 def with_settings(
@@ -48,9 +48,9 @@ def _flag(name: str) -> inspect.Parameter:
         kind = next(part for part in get_args(kind) if part is not type(None))
     unsaid = field.default is None or several or kind is bool
     default = "" if unsaid else f" (default: {field.default})"
-    flag = name.replace("_", "-")
+    flag = flag_of(name)
     option = typer.Option(
-        f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
+        f"{flag}/--no-{flag.removeprefix('--')}" if kind is bool else flag,
         help=f"{field.description}{default}",
         rich_help_panel=setting_panel(name),
         show_default=False,

@@ -7,8 +7,11 @@ what makes a resumed search ask for the same genomes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
+
+from numpy.random import Generator
 
 from evonet.evolution.credit import factors
 from evonet.evolution.screening import Judge, forest_judge
@@ -39,7 +42,8 @@ def evolved(search: Search, n: int) -> list[Draw]:
     """Offspring of tournament winners by crossover and mutation; immigrants once it stalls."""
     stalled = search.stalled >= _STALLED
     n_immigrants = round(search.settings.immigrants * n) if stalled else 0
-    offspring = [_offspring(search, slot) for slot in range(n - n_immigrants)]
+    rates = factors(search.credits, MUTATIONS)
+    offspring = [_offspring(search, slot, rates) for slot in range(n - n_immigrants)]
     return [*offspring, *(random_draw(search, slot) for slot in range(n - n_immigrants, n))]
 
 
@@ -48,13 +52,12 @@ def mutated(search: Search, n: int) -> list[Draw]:
     return [_mutant(search, slot) for slot in range(n)]
 
 
-def _offspring(search: Search, slot: int) -> Draw:
-    selecting = stream(search.seed, "selection", search.generation, slot)
-    varying = stream(search.seed, "variation", search.generation, slot)
+def _offspring(search: Search, slot: int, rates: Mapping[str, float]) -> Draw:
+    streams = _streams(search, slot)
     space, settings = search.space, search.settings
-    rates = factors(search.credits, MUTATIONS)
 
     def draw() -> Candidate:
+        selecting, varying = streams()
         winners = tournament(selecting, search.population, 2, settings.tournament_size)
         mother, father = (member.genome for member in winners)
         if mother != father and varying.random() < settings.crossover_rate:
@@ -69,16 +72,27 @@ def _offspring(search: Search, slot: int) -> Draw:
 
 
 def _mutant(search: Search, slot: int) -> Draw:
-    selecting = stream(search.seed, "selection", search.generation, slot)
-    varying = stream(search.seed, "variation", search.generation, slot)
+    streams = _streams(search, slot)
 
     def draw() -> Candidate:
+        selecting, varying = streams()
         size = search.settings.tournament_size
         (parent,) = tournament(selecting, search.population, 1, size)
         child, mutations = mutate(varying, parent.genome, search.space)
         return Candidate(child, " + ".join(mutations), (parent.genome.key,))
 
     return draw
+
+
+def _streams(search: Search, slot: int) -> Callable[[], tuple[Generator, Generator]]:
+    """Random numbers for selection and for variation, made where they are wanted first."""
+    place = search.generation, slot
+    return cache(
+        lambda: (
+            stream(search.seed, "selection", *place),
+            stream(search.seed, "variation", *place),
+        )
+    )
 
 
 def by_score(search: Search) -> Judge | None:

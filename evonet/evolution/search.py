@@ -7,8 +7,9 @@ who survives is the method's business (``methods.py``); that none is asked for t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from evonet.evolution.credit import Credit, earned
 from evonet.evolution.screening import Judge
@@ -150,9 +151,9 @@ class Search:
         for slot, draw in enumerate(self._draws(n_wanted)):
             # Where offspring are all known, a random genome; its stream is no other slot's.
             instead = random_draw(self, first_spare + slot)
-            candidate = self._promising(draw, seen, judge) or self._first_unseen(instead, seen)
+            candidate = self.unseen((draw, instead), seen, judge)
             if candidate is None:
-                candidates.extend(self._walk(seen, wanted=n_wanted - len(candidates)))
+                candidates.extend(self.walk(seen, wanted=n_wanted - len(candidates)))
                 break
             seen.add(candidate.genome.key)
             candidates.append(candidate)
@@ -168,30 +169,47 @@ class Search:
             The search with the method's survivors for its population. Failed ones do not live.
         """
         results = list(results)
+        return self.joined_by(results).after_generation(self, results)
+
+    def joined_by(self, results: Sequence[tuple[Candidate, Fitness]]) -> Search:
+        """The search with these told of, and the method's survivors; its generation goes on."""
         new = [
             Member(c.genome, fitness if fitness[0] > WORST else (WORST,) * len(fitness))
             for c, fitness in results
         ]
         lived = [member for member in new if not member.failed]
         known = [*self.front, *lived]
-        after = replace(
+        return replace(
             self,
-            generation=self.generation + 1,
             population=tuple(self.method.survivors(self, lived)),
             told=(*self.told, *new),
             front=tuple(known[i] for i in front([member.fitness for member in known])),
-            credits=earned(self.credits, self._outcomes(results)),
         )
-        return replace(after, stalled=0 if after.progress > self.progress else self.stalled + 1)
+
+    def after_generation(
+        self, before: Search, results: Iterable[tuple[Candidate, Fitness]]
+    ) -> Search:
+        """The search at the start of the next generation.
+
+        Args:
+            before: the search at the start of this one.
+            results: all that it was told since then.
+        """
+        return replace(
+            self,
+            generation=before.generation + 1,
+            credits=earned(before.credits, self._outcomes(results)),
+            stalled=0 if self.progress > before.progress else before.stalled + 1,
+        )
 
     def _outcomes(
         self, results: Iterable[tuple[Candidate, Fitness]]
     ) -> Iterator[tuple[tuple[str, ...], bool]]:
         """Of each offspring its operators, and whether no parent is as good or better in all."""
-        lived = {member.genome.key: member.fitness for member in self.population}
+        known = {member.genome.key: member.fitness for member in self.told}
         for candidate, value in results:
             if candidate.parents:
-                parents = [lived[key] for key in candidate.parents]
+                parents = [known[key] for key in candidate.parents]
                 yield tuple(candidate.operator.split(" + ")), surpasses(value, parents)
 
     def _draws(self, n_wanted: int) -> Sequence[Draw]:
@@ -201,26 +219,35 @@ class Search:
         founders = [given(genome, "founder") for genome in dict.fromkeys(self.founders)]
         return [*founders, *self.method.first(self, max(n_wanted - len(founders), 0))]
 
-    def _promising(self, draw: Draw, seen: set[str], judge: Judge | None) -> Candidate | None:
-        """Of some unseen candidates the one that promises most; the first of them without a judge.
+    def unseen(
+        self, draws: Iterable[Draw], seen: Collection[str], judge: Judge | None
+    ) -> Candidate | None:
+        """An unseen candidate of the first draw that gives any; None where no draw does.
 
-        None where nothing unseen is drawn.
+        Args:
+            draws: of which the first one is drawn from several times where there is a judge.
+            seen: keys of genomes that are asked for already.
+            judge: says which of these promises most.
         """
-        n = self.settings.screened if judge else 1
-        drawn = [c for _ in range(n) if (c := self._first_unseen(draw, seen))]
-        if judge is None or not drawn:
-            return drawn[0] if drawn else None
-        return drawn[int(judge([c.genome for c in drawn]).argmax())]
+        for draw in draws:
+            n = self.settings.screened if judge else 1
+            drawn = [c for _ in range(n) if (c := self._first_unseen(draw, seen))]
+            if drawn:
+                if judge is None:
+                    return drawn[0]
+                return drawn[int(judge([c.genome for c in drawn]).argmax())]
+            judge = None
+        return None
 
-    def _first_unseen(self, draw: Draw, seen: set[str]) -> Candidate | None:
+    def _first_unseen(self, draw: Draw, seen: Collection[str]) -> Candidate | None:
         for _ in range(_ATTEMPTS):
             candidate = draw()
             if candidate.genome.key not in seen and self.fits(candidate.genome):
                 return candidate
         return None
 
-    def _walk(self, seen: set[str], wanted: int) -> list[Candidate]:
-        """The unseen genomes of a small space, in its own order."""
+    def walk(self, seen: set[str], wanted: int) -> list[Candidate]:
+        """The first unseen genomes of a small space, in its own order; now they are seen."""
         found: list[Candidate] = []
         if self.space.size > _WALKABLE:
             return found
@@ -235,8 +262,8 @@ class Search:
 
 def random_draw(search: Search, slot: int) -> Draw:
     """Draws genomes of the space, every gene on its own, for one slot of this generation."""
-    rng = stream(search.seed, "sample", search.generation, slot)
-    return lambda: Candidate(search.space.sample(rng), "random")
+    rng = cache(lambda: stream(search.seed, "sample", search.generation, slot))
+    return lambda: Candidate(search.space.sample(rng()), "random")
 
 
 def given(genome: Genome, operator: str) -> Draw:

@@ -195,7 +195,8 @@ def trust_section(view: View) -> Section | None:
         rows.append(Score("in the search", winner.search_score, None, "muted"))
     if winner.revalidated_score is not None:
         what = f"trained again ({n} {'splits' if winner.on_splits else 'seeds'})"
-        rows.append(Score(what, winner.revalidated_score, winner.revalidated_interval, "blue"))
+        interval = winner.revalidated_interval(result.metric)
+        rows.append(Score(what, winner.revalidated_score, interval, "blue"))
     rows.append(Score("final fit, validation", winner.validation_score, None, "blue"))
     rows.append(Score("final fit, test", winner.test_score, winner.test_interval, "orange"))
     searched = winner.search_score is not None

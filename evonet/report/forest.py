@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from evonet.metrics import Interval, mean_interval
+from evonet.metrics import METRICS, Interval, mean_interval
 from evonet.report.look import BLUE, GREY, ORANGE, legend, plain, title
 from evonet.report.words import interval_text, metric_words, number
 
@@ -66,10 +66,11 @@ def _ends(score: str, interval: Interval | None) -> dict[str, float | None]:
 def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     """The mean of each score that every row has, and its 95 % interval over the rows."""
     found: dict[str, float | None] = {}
+    limits = METRICS[rows[0]["metric"]].limits
     for score in _SCORES:
         values = [row[score] for row in rows]
         if None not in values:
-            found |= {score: fmean(values), **_ends(score, mean_interval(values))}
+            found |= {score: fmean(values), **_ends(score, mean_interval(values, limits=limits))}
     return found
 
 

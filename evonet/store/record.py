@@ -6,12 +6,15 @@ table           one row is
 facts           something that is true of the whole run, as JSON: config, space, data, baselines
 evaluations     a training, or a score taken from the cache; written as soon as it is known
 candidates      a genome that a generation asked for, and the operator and parents it came from
+pending         the same of a search without a barrier, while it is being trained
 generations     a finished generation: its surviving population and the counters of the search
 winners         a final fit: genome, scores; one for every time the run was brought to its end
 ==============  =================================================================================
 
 A generation is committed as a whole. A run that is killed loses at most the training that was
 under way: its finished trainings are in ``evaluations``, and the generation is asked for again.
+A search without a barrier writes down each candidate when it asks for it and when it is told of it,
+in that order; its generation is committed once it is full.
 """
 
 from __future__ import annotations
@@ -19,17 +22,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from evonet.errors import RecordError
-from evonet.evaluation import Evaluation
+from evonet.evaluation import Evaluation, Hurdle
 from evonet.genome import Genome
 from evonet.store.database import Database
 from evonet.store.folders import FILE, new_folder
 
-VERSION = 7
+VERSION = 8
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE evaluations (
@@ -46,6 +49,10 @@ CREATE TABLE candidates (
     operator TEXT NOT NULL, parents TEXT NOT NULL,
     PRIMARY KEY (generation, slot)
 ) WITHOUT ROWID;
+CREATE TABLE pending (
+    number INTEGER PRIMARY KEY, genome TEXT NOT NULL, operator TEXT NOT NULL, parents TEXT NOT NULL,
+    hurdles TEXT NOT NULL
+);
 CREATE TABLE generations (
     number INTEGER PRIMARY KEY, population TEXT NOT NULL, stalled INTEGER NOT NULL,
     seconds REAL NOT NULL, hypervolume REAL
@@ -86,6 +93,23 @@ class StoredCandidate:
     score_key: str
     operator: str
     parents: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StoredPending:
+    """A genome that a search without a barrier has asked for and was not told of yet.
+
+    Attributes:
+        genome: what is being trained.
+        operator: the operators that made it.
+        parents: keys of the genomes it was made from.
+        hurdles: what its training must reach on its way.
+    """
+
+    genome: Genome
+    operator: str
+    parents: tuple[str, ...]
+    hurdles: tuple[Hurdle, ...]
 
 
 @dataclass(frozen=True)
@@ -230,7 +254,10 @@ class RunRecord:
             """SELECT total(seconds) + (
                 SELECT total(json_extract(evaluation, '$.seconds')) FROM evaluations
                 WHERE origin = 'trained' AND repeat = 0
-                AND score_key NOT IN (SELECT score_key FROM candidates)
+                AND score_key NOT IN (
+                    SELECT score_key FROM candidates
+                    WHERE generation IN (SELECT number FROM generations)
+                )
             ) FROM generations""",
         )
         return total
@@ -242,18 +269,8 @@ class RunRecord:
     ) -> None:
         """Write down a finished generation and the candidates it asked for, in one transaction."""
         with self._database.transaction():
-            for c in candidates:
-                self._database.execute(
-                    "INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)",
-                    (
-                        c.generation,
-                        c.slot,
-                        c.genome_key,
-                        c.score_key,
-                        c.operator,
-                        json.dumps(c.parents),
-                    ),
-                )
+            for candidate in candidates:
+                self._add_candidate(candidate)
             self._database.execute(
                 "INSERT INTO generations VALUES (?, ?, ?, ?, ?)",
                 (
@@ -275,11 +292,55 @@ class RunRecord:
 
     def candidates(self) -> list[StoredCandidate]:
         """All candidates of finished generations, by generation and slot."""
+        return self._candidates("WHERE generation IN (SELECT number FROM generations)")
+
+    def _candidates(self, where: str) -> list[StoredCandidate]:
         return self._database.read(
             _stored_candidate,
             "SELECT generation, slot, genome_key, score_key, operator, parents FROM candidates "
-            "ORDER BY generation, slot",
+            f"{where} ORDER BY generation, slot",
         )
+
+    def _add_candidate(self, candidate: StoredCandidate) -> None:
+        self._database.execute(
+            "INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                candidate.generation,
+                candidate.slot,
+                candidate.genome_key,
+                candidate.score_key,
+                candidate.operator,
+                json.dumps(candidate.parents),
+            ),
+        )
+
+    # A search without a barrier
+
+    def add_pending(self, pending: StoredPending) -> None:
+        """Write down a candidate that is asked for; on return it is on disk."""
+        hurdles = json.dumps([asdict(hurdle) for hurdle in pending.hurdles])
+        own = pending.genome.to_json(), pending.operator, json.dumps(pending.parents), hurdles
+        with self._database.transaction():
+            self._database.execute(
+                "INSERT INTO pending (genome, operator, parents, hurdles) VALUES (?, ?, ?, ?)", own
+            )
+
+    def end_pending(self, genome: Genome, candidate: StoredCandidate) -> None:
+        """Write down that the search was told of a candidate, as the next of its generation."""
+        with self._database.transaction():
+            self._database.execute("DELETE FROM pending WHERE genome = ?", (genome.to_json(),))
+            self._add_candidate(candidate)
+
+    def pending(self) -> list[StoredPending]:
+        """What is asked for and not told of, in the order in which it was asked for."""
+        return self._database.read(
+            _stored_pending,
+            "SELECT genome, operator, parents, hurdles FROM pending ORDER BY number",
+        )
+
+    def unfinished_candidates(self) -> list[StoredCandidate]:
+        """What a search was told of since its last finished generation, in that order."""
+        return self._candidates("WHERE generation NOT IN (SELECT number FROM generations)")
 
     # Winners
 
@@ -313,6 +374,15 @@ def _stored_generation(
 ) -> StoredGeneration:
     pairs = tuple((str(key), float(value)) for key, value in json.loads(population))
     return StoredGeneration(number, pairs, stalled, seconds, hypervolume)
+
+
+def _stored_pending(genome: str, operator: str, parents: str, hurdles: str) -> StoredPending:
+    return StoredPending(
+        Genome.from_dict(json.loads(genome)),
+        operator,
+        tuple(json.loads(parents)),
+        tuple(Hurdle(**hurdle) for hurdle in json.loads(hurdles)),
+    )
 
 
 def _stored_candidate(

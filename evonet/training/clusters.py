@@ -43,6 +43,10 @@ class Cluster(Protocol):
         """Call a function on some worker; on another one where that dies."""
         ...
 
+    def release(self, shared: Any) -> None:
+        """Forget a value that was shared."""
+        ...
+
 
 class DaskCluster:
     """A Dask cluster, by the address of its scheduler."""
@@ -84,6 +88,10 @@ class DaskCluster:
         """Call a function on a worker that is free."""
         return self._executor.submit(function, *arguments)
 
+    def release(self, shared: Any) -> None:
+        """Let the scheduler forget a value."""
+        shared.release()
+
 
 class RayCluster:
     """A Ray cluster: the one at an address, or one of this machine's cores."""
@@ -114,6 +122,9 @@ class RayCluster:
         """Call a function on a core that is free."""
         future: Future[Any] = self._call.remote(function, *arguments).future()
         return future
+
+    def release(self, shared: Any) -> None:
+        """Nothing: Ray forgets what nobody holds."""
 
 
 def _itself(value: Any) -> Any:
@@ -146,6 +157,23 @@ def connect(backend: str, address: str | None) -> Cluster | None:
     package, join = _CLUSTERS[backend]
     require(package, f"backend {backend}", "leave out --backend")
     return join(address)
+
+
+def lost_cluster() -> TrainingError:
+    """What is raised where a cluster drops what it was to train."""
+    connect.cache_clear()  # who tries again needs another connection
+    return TrainingError(
+        "The cluster dropped what it was to train: its scheduler has gone, or no worker is left. "
+        "Start it again, then go on with evonet resume; what is trained is kept."
+    )
+
+
+def unfit_worker(error: BaseException) -> TrainingError:
+    """What is raised where a worker lacks a package."""
+    return TrainingError(
+        f"A worker of the cluster cannot train: {error}. Install this evonet there, and start the "
+        "worker again."
+    )
 
 
 def _line(error: BaseException) -> str:

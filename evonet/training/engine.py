@@ -17,10 +17,12 @@ from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation, Request
 from evonet.metrics import Metric
 from evonet.training.backend import find_device, load_backend
-from evonet.training.clusters import Cluster, connect
+from evonet.training.clusters import Cluster, lost_cluster, unfit_worker
 from evonet.training.costs import Rows
 from evonet.training.evaluator import Outcome, evaluation_of
 from evonet.training.plan import Plan, available_cores, make_plan, memory_bytes
+from evonet.training.processes import Processes
+from evonet.training.slots import ClusterSlots, OneSlot, Slots, no_slots_on_gpu
 from evonet.training.worker import Job, train, train_numbered
 
 
@@ -116,6 +118,21 @@ class FusedEvaluator:
         else:
             yield from self._in_processes(portions, plan)
 
+    def slots(self) -> Slots:
+        """Places to train one request at a time.
+
+        Raises:
+            TrainingError: it trains on a GPU, or on one that is not there.
+        """
+        plan = self.plan([])
+        if plan.device == "gpu":
+            raise no_slots_on_gpu()
+        job = self._job(plan)
+        workers = self.workers or available_cores()
+        if self.cluster is None and workers == 1:
+            return OneSlot(lambda request: train(job, [request])[0][1])
+        return ClusterSlots(self.cluster or Processes(workers), train, job, self._died)
+
     def _on_gpus(
         self, portions: list[list[Request]], plan: Plan
     ) -> Iterator[tuple[Request, Evaluation]]:
@@ -155,20 +172,12 @@ class FusedEvaluator:
                 for done in as_completed(pending):
                     portion, again = pending[done]
                     if done.cancelled():
-                        connect.cache_clear()  # who tries again needs another connection
-                        raise TrainingError(
-                            "The cluster dropped what it was to train: its scheduler has gone, or "
-                            "no worker is left. Start it again, then go on with evonet resume; "
-                            "what is trained is kept."
-                        )
+                        raise lost_cluster()
                     error = done.exception()
                     if error is None:
                         yield from done.result()
                     elif isinstance(error, ImportError):
-                        raise TrainingError(
-                            f"A worker of the cluster cannot train: {error}. Install this evonet "
-                            "there, and start the worker again."
-                        )
+                        raise unfit_worker(error)
                     elif again:
                         yield portion[0], self._died(portion[0], error)
                     else:

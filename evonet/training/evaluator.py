@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Generic, Protocol, TypeVar
@@ -11,14 +11,13 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from evonet.data.dataset import Dataset, Part
-from evonet.evaluation import Budget, Evaluation, Request, Rung, Status, as_asked, score_key
+from evonet.evaluation import Budget, Evaluation, Request, Rung, Status
 from evonet.genome import Genome
 from evonet.metrics import Metric, score
-from evonet.store.cache import ScoreCache
-from evonet.store.record import RunRecord, StoredEvaluation
 from evonet.streams import training_seed
 from evonet.training.keras_model import Fitted, fit_network, outputs_of
 from evonet.training.plan import memory_bytes
+from evonet.training.slots import OneSlot, Slots
 from evonet.training.trained import NO_RACE, Race
 
 #: Bytes per parameter at the height of a training: weights, gradients, two moments of the
@@ -31,6 +30,10 @@ class Evaluator(Protocol):
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
         """Train what is requested; every request comes back once, in any order."""
+        ...
+
+    def slots(self) -> Slots:
+        """Places to train one request at a time."""
         ...
 
 
@@ -64,6 +67,10 @@ class KerasEvaluator:
             outcomes = on_folds(request, len(self.dataset.scored_on), attempt_one)
             seconds = time.perf_counter() - started
             yield request, evaluation_of(request, self.dataset, outcomes, seconds)
+
+    def slots(self) -> OneSlot:
+        """One place to train."""
+        return OneSlot(lambda request: next(self.evaluate([request]))[1])
 
 
 class Curves(Protocol):
@@ -255,70 +262,6 @@ def network_score(network: Any, dataset: Dataset, metric: Metric, part: Part) ->
 def output_score(outputs: np.ndarray, dataset: Dataset, metric: Metric, part: Part) -> float | None:
     """The same from the network's outputs ``(n, n_outputs)`` for that part."""
     return score(metric, dataset.target, part.y, dataset.target.predictions(outputs))
-
-
-@dataclass(frozen=True)
-class CachedEvaluator:
-    """Answers from the run's record and the score cache what they know; the rest is trained.
-
-    What is trained is written to both before it is handed on, so that whatever happens next,
-    it is never trained again.
-
-    Attributes:
-        inner: trains what is not known.
-        record: the run's own record.
-        cache: the scores of all runs in the results folder.
-        protocol: see ``evaluation.protocol_key``.
-        measure: the time a network takes to predict, if evaluations are to have it; a time that is
-            known is never measured again.
-    """
-
-    inner: Evaluator
-    record: RunRecord
-    cache: ScoreCache
-    protocol: str
-    measure: Callable[[Genome], float | None] | None = None
-
-    def evaluate(self, requests: Sequence[Request]) -> Generator[StoredEvaluation, None, None]:
-        """What is known at once, then what is trained; every request once.
-
-        Closed before its end, it trains no more, and gives up what worker processes are training.
-        """
-        unknown = []
-        for request in requests:
-            key = self.key(request)
-            stored = self.record.evaluation(key)
-            if stored is None and (known := self._cached(key, request)) is not None:
-                stored = StoredEvaluation(key, "cached", request.genome, known, request.repeat)
-                self.record.add_evaluation(stored)
-            if stored is None:
-                unknown.append(request)
-            else:
-                yield stored
-        # Now, while no worker trains. Time depends on the genome alone.
-        times = {request.genome.key: self._time(request.genome) for request in unknown}
-        for request, trained in self.inner.evaluate(unknown):
-            evaluation = replace(trained, inference_ms=times[request.genome.key])
-            key, genome = self.key(request), request.genome
-            stored = StoredEvaluation(key, "trained", genome, evaluation, request.repeat)
-            self.record.add_evaluation(stored)
-            if evaluation.status in ("ok", "diverged"):  # other failures may be of this machine
-                self.cache.put(stored.score_key, evaluation)
-            yield stored
-
-    def _cached(self, key: str, request: Request) -> Evaluation | None:
-        cached = self.cache.get(key)
-        known = None if cached is None else as_asked(cached, request.hurdles)
-        if known is None or known.inference_ms is not None:
-            return known
-        return replace(known, inference_ms=self._time(request.genome))
-
-    def _time(self, genome: Genome) -> float | None:
-        return None if self.measure is None else self.measure(genome)
-
-    def key(self, request: Request) -> str:
-        """What the request's evaluation is kept under."""
-        return score_key(request, self.protocol)
 
 
 def failure_of(error: Exception) -> Outcome[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random as python_random
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -108,7 +108,7 @@ def optuna_tpe(table: HpoTable, n_trainings: int, seed: int) -> Place:
 class _Repeating(Search):
     """A search that asks for a genome as often as it is drawn."""
 
-    def _first_unseen(self, draw: Draw, _: set[str]) -> Candidate | None:
+    def _first_unseen(self, draw: Draw, _: Collection[str]) -> Candidate | None:
         return super()._first_unseen(draw, set())
 
 

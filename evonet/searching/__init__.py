@@ -1,0 +1,1 @@
+"""The search of a run: its two loops, when they end, and what they write down."""
