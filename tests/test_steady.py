@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes import FakeEvaluator, fake_score, fake_training
 from hypothesis import given
@@ -100,6 +101,20 @@ def test_nothing_is_asked_for_twice(steps: list[int]) -> None:
     for number in steps:
         run.step(number)
     assert len(set(run.asked)) == len(run.asked)
+
+
+def test_every_candidate_has_random_numbers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample, n_drawn = SearchSpace.sample, []
+
+    def counted(space: SearchSpace, rng: np.random.Generator) -> Genome:
+        n_drawn.append(1)
+        return sample(space, rng)
+
+    monkeypatch.setattr(SearchSpace, "sample", counted)
+    run = Steps(new_search("random"))
+    for i in range(120):
+        run.step(i % 2)  # asks, tells
+    assert len(run.asked) == len(n_drawn) == 60  # no draw was one that had been seen
 
 
 def test_it_begins_as_a_search_with_a_barrier_does() -> None:
@@ -246,6 +261,7 @@ def test_what_ended_in_the_moment_of_a_kill_is_told_of_first(
             evolve(config)
     folder = config.results / "run"
     lost = calls[-1][0].key
+    fake_training.n_slots = 1  # whoever comes first holds up the others
     assert lost not in {candidate.genome_key for candidate, _ in told(folder)}
     resume(folder)
     assert told(folder)[8][0].genome_key == lost
@@ -259,7 +275,7 @@ def test_no_more_is_trained_than_was_allowed(
     fake_training.n_slots = n_slots
     result = evolve(config.changed(max_trainings=11))
     assert result.reason == "11 networks are trained"
-    assert result.trainings == 11
+    assert result.trainings == len(fake_training.submitted) == 11
 
 
 def test_scores_that_are_known_take_no_place(
@@ -280,9 +296,20 @@ def test_hurdles_of_the_time_of_asking_outlive_a_stop(
     settings = config.changed(fidelity="on", epochs=18)
     folder = evolve(settings, stopper, stopper.asked).folder
     with RunRecord(folder) as record:
-        hurdles = [pending.hurdles for pending in record.pending()]
-    assert all(hurdles)
+        asked_with = {pending.genome.key: pending.hurdles for pending in record.pending()}
+    assert asked_with
+    assert all(asked_with.values())
+    found: dict[str, object] = {}
+
+    def takes(request: Request) -> float:
+        found.setdefault(request.genome.key, request.hurdles)
+        return by_key(request)
+
+    fake_training.takes = staticmethod(takes)
     resume(folder)
+    assert {key: found[key] for key in asked_with} == asked_with
+    # Those of the time after would be others, as they are for the candidates that came later.
+    assert set(found.values()) - set(asked_with.values())
     with RunRecord(folder) as record:
         assert any(stored.evaluation.dropped for stored in record.evaluations())
 
