@@ -7,15 +7,12 @@ what makes a resumed search ask for the same genomes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-
-from numpy.random import Generator
 
 from evonet.evolution.credit import factors
 from evonet.evolution.screening import Judge, forest_judge
-from evonet.evolution.search import Candidate, Draw, Method, Search, given, random_draw
+from evonet.evolution.search import Candidate, Draw, Method, Search, Slots, given, random_draw
 from evonet.evolution.selection import Member, best, tournament
 from evonet.evolution.tpe import modelled
 from evonet.evolution.variation import MUTATIONS, crossover, mutate
@@ -27,9 +24,9 @@ _STALLED = 3
 # Draws
 
 
-def at_random(search: Search, n: int) -> list[Draw]:
+def at_random(search: Search, n: int) -> Sequence[Draw]:
     """Every genome drawn anew, every gene on its own."""
-    return [random_draw(search, slot) for slot in range(n)]
+    return Slots(n, lambda slot: random_draw(search, slot))
 
 
 def spread(search: Search, n: int) -> list[Draw]:
@@ -38,26 +35,29 @@ def spread(search: Search, n: int) -> list[Draw]:
     return [given(genome, "random") for genome in search.space.spread(rng, n)]
 
 
-def evolved(search: Search, n: int) -> list[Draw]:
+def evolved(search: Search, n: int) -> Sequence[Draw]:
     """Offspring of tournament winners by crossover and mutation; immigrants once it stalls."""
     stalled = search.stalled >= _STALLED
-    n_immigrants = round(search.settings.immigrants * n) if stalled else 0
+    n_offspring = n - (round(search.settings.immigrants * n) if stalled else 0)
     rates = factors(search.credits, MUTATIONS)
-    offspring = [_offspring(search, slot, rates) for slot in range(n - n_immigrants)]
-    return [*offspring, *(random_draw(search, slot) for slot in range(n - n_immigrants, n))]
+
+    def draw(slot: int) -> Draw:
+        return _offspring(search, slot, rates) if slot < n_offspring else random_draw(search, slot)
+
+    return Slots(n, draw)
 
 
-def mutated(search: Search, n: int) -> list[Draw]:
+def mutated(search: Search, n: int) -> Sequence[Draw]:
     """Mutants of tournament winners: all operators by their own weights, no crossover."""
-    return [_mutant(search, slot) for slot in range(n)]
+    return Slots(n, lambda slot: _mutant(search, slot))
 
 
 def _offspring(search: Search, slot: int, rates: Mapping[str, float]) -> Draw:
-    streams = _streams(search, slot)
+    selecting = stream(search.seed, "selection", search.generation, slot)
+    varying = stream(search.seed, "variation", search.generation, slot)
     space, settings = search.space, search.settings
 
     def draw() -> Candidate:
-        selecting, varying = streams()
         winners = tournament(selecting, search.population, 2, settings.tournament_size)
         mother, father = (member.genome for member in winners)
         if mother != father and varying.random() < settings.crossover_rate:
@@ -72,27 +72,16 @@ def _offspring(search: Search, slot: int, rates: Mapping[str, float]) -> Draw:
 
 
 def _mutant(search: Search, slot: int) -> Draw:
-    streams = _streams(search, slot)
+    selecting = stream(search.seed, "selection", search.generation, slot)
+    varying = stream(search.seed, "variation", search.generation, slot)
 
     def draw() -> Candidate:
-        selecting, varying = streams()
         size = search.settings.tournament_size
         (parent,) = tournament(selecting, search.population, 1, size)
         child, mutations = mutate(varying, parent.genome, search.space)
         return Candidate(child, " + ".join(mutations), (parent.genome.key,))
 
     return draw
-
-
-def _streams(search: Search, slot: int) -> Callable[[], tuple[Generator, Generator]]:
-    """Random numbers for selection and for variation, made where they are wanted first."""
-    place = search.generation, slot
-    return cache(
-        lambda: (
-            stream(search.seed, "selection", *place),
-            stream(search.seed, "variation", *place),
-        )
-    )
 
 
 def by_score(search: Search) -> Judge | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from typing import overload
 
 from evonet.evolution.credit import Credit, earned
 from evonet.evolution.screening import Judge
@@ -52,6 +52,26 @@ class Candidate:
 
 
 Draw = Callable[[], Candidate]
+
+
+class Slots(Sequence[Draw]):
+    """The draws of a generation, each made when it is looked at: it may be the only one."""
+
+    def __init__(self, n: int, make: Callable[[int], Draw]) -> None:
+        self._n, self._make = n, make
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, slot: int) -> Draw: ...
+
+    @overload
+    def __getitem__(self, slot: slice) -> Sequence[Draw]: ...
+
+    def __getitem__(self, slot: int | slice) -> Draw | Sequence[Draw]:
+        places = range(self._n)[slot]
+        return self._make(places) if isinstance(places, int) else [self._make(i) for i in places]
 
 
 @dataclass(frozen=True)
@@ -262,8 +282,8 @@ class Search:
 
 def random_draw(search: Search, slot: int) -> Draw:
     """Draws genomes of the space, every gene on its own, for one slot of this generation."""
-    rng = cache(lambda: stream(search.seed, "sample", search.generation, slot))
-    return lambda: Candidate(search.space.sample(rng()), "random")
+    rng = stream(search.seed, "sample", search.generation, slot)
+    return lambda: Candidate(search.space.sample(rng), "random")
 
 
 def given(genome: Genome, operator: str) -> Draw:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 from deap import base, tools
@@ -39,6 +39,11 @@ class Member:
     def failed(self) -> bool:
         """Whether its training failed."""
         return self.fitness[0] == WORST
+
+    @cached_property
+    def entry(self) -> _Entry:
+        """What DEAP sees of it; made once, since each draw of a tournament looks at all."""
+        return _Entry(self, self.fitness)
 
 
 class _Entry:
@@ -91,7 +96,7 @@ def hypervolume(members: Sequence[Member], reference: Fitness) -> float:
 
 
 def _entries(members: Sequence[Member]) -> list[_Entry]:
-    return [_Entry(member, member.fitness) for member in members]
+    return [member.entry for member in members]
 
 
 @lru_cache(maxsize=1)
