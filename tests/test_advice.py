@@ -350,6 +350,30 @@ class TestColumns:
         findings = of_kind(found(clean(15).assign(**{name: values}), classes(15)), "identifier")
         assert [f.columns for f in findings] == ([(name,)] if is_one else [])
 
+    @pytest.mark.parametrize(
+        ("text", "is_text"),
+        [
+            ("customer {i} said that it rained", True),
+            ("Mr. Owen Harris Braund the {i}th", True),
+            ("Braund, Mr. Owen {i}", False),  # four words
+            ("person {i}", False),
+            ("the weather was fine on weekday {w}", False),  # seven texts
+        ],
+    )
+    def test_texts_are_not_taken_for_names(self, text: str, is_text: bool) -> None:
+        column = [text.format(i=i, w=i % 7) for i in range(N)]
+        findings = found(clean(15).assign(said=column), classes(15))
+        texts = of_kind(findings, "texts")
+        assert [f.columns for f in texts] == ([("said",)] if is_text else [])
+        assert not (is_text and of_kind(findings, "identifier"))
+        assert all(finding.figures == {"words": 6.0} for finding in texts)
+
+    def test_what_a_column_holds_in_a_word(self) -> None:
+        frame = clean(15).assign(flag=[True, False] * (N // 2), words=["a", "b"] * (N // 2))
+        columns = evidence(frame, classes(15)).columns
+        kinds = {name: columns[name].kind for name in ("flag", "words", "normal")}
+        assert kinds == {"flag": "yes/no", "words": "words", "normal": "numbers"}
+
     def test_a_counter_that_follows_the_target_is_worth_a_word(self) -> None:
         frame = clean(25).assign(Order=np.arange(N))
         (plain,) = of_kind(found(frame, quantity(25)), "identifier")

@@ -12,7 +12,13 @@ from evonet.advice.evidence import Evidence
 from evonet.advice.finding import Finding
 from evonet.advice.leaks import find_leaks, find_outcome_marks
 from evonet.advice.rows import find_duplicates, find_order
-from evonet.advice.table import find_constants, find_dates, find_identifiers, find_missing
+from evonet.advice.table import (
+    find_constants,
+    find_dates,
+    find_identifiers,
+    find_missing,
+    find_texts,
+)
 from evonet.advice.target import find_imbalance, find_outliers, find_unlabelled
 from evonet.config import RunConfig
 from evonet.data.dataset import CheckedData, read_checked
@@ -41,6 +47,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "outliers": Check(find_outliers, serious=False),
         "unlabelled": Check(find_unlabelled, serious=False),
         "identifier": Check(find_identifiers, serious=False),
+        "texts": Check(find_texts, serious=False),
         "dates": Check(find_dates, serious=False),
         "order": Check(find_order, serious=False),
         "missing": Check(find_missing, serious=False),
@@ -82,7 +89,7 @@ class DataCheck:
             "columns": [
                 {
                     "name": column.name,
-                    "kind": "numbers" if column.numeric else "words",
+                    "kind": column.kind,
                     "distinct": column.n_distinct,
                     "missing": column.missing_share,
                     "told": told[column.name],

@@ -26,6 +26,7 @@ class Column:
         codes: ``(n,)`` which of its distinct values each row has, from 0; -1 where missing.
         counts: ``(n_distinct,)`` rows of each value.
         whole: the distinct values where all are whole numbers, ascending; None otherwise.
+        boolean: whether these numbers are true and false.
     """
 
     name: str
@@ -33,21 +34,29 @@ class Column:
     codes: np.ndarray
     counts: np.ndarray
     whole: np.ndarray | None
+    boolean: bool = False
 
     @classmethod
     def of(cls, name: str, column: pd.Series) -> Column:
         """A column of a table, coded."""
-        numeric = holds_numbers(column)
+        numeric, boolean = holds_numbers(column), pd.api.types.is_bool_dtype(column.dtype)
         whole = None
         if numeric:
             values = column.to_numpy(dtype=np.float64, na_value=np.nan)
             codes, distinct = pd.factorize(values, sort=True)
-            if not pd.api.types.is_bool_dtype(column.dtype) and (distinct % 1 == 0).all():
+            if not boolean and (distinct % 1 == 0).all():
                 whole = distinct
         else:
             codes, _ = pd.factorize(column)
         counts = np.bincount(codes[codes >= 0])
-        return cls(name, numeric, codes, counts, whole)
+        return cls(name, numeric, codes, counts, whole, boolean)
+
+    @property
+    def kind(self) -> str:
+        """What it holds, in a word."""
+        if self.boolean:
+            return "yes/no"
+        return "numbers" if self.numeric else "words"
 
     @property
     def n_distinct(self) -> int:

@@ -20,12 +20,15 @@ _DATE = (
 #: Words that are looked at, and the share of them that has to be dates. Untuned.
 _SAMPLE = 1000
 _NEARLY_ALL = 0.95
+#: Words in the mean from which a column holds texts, not names or addresses. Untuned.
+_WORDS_OF_A_TEXT = 5
 #: A name of a row that tells so much of the target follows something. Untuned.
 _ORDERED = 0.1
 
 
 def find_identifiers(evidence: Evidence) -> list[Finding]:
-    """Columns that name their rows."""
+    """Columns that name their rows, and are no texts."""
+    texts = _texts(evidence)
     return [
         Finding(
             "identifier",
@@ -39,8 +42,44 @@ def find_identifiers(evidence: Evidence) -> list[Finding]:
             {"distinct": c.n_distinct},
         )
         for c in evidence.columns.values()
-        if is_identifier(c)
+        if is_identifier(c) and c.name not in texts
     ]
+
+
+def find_texts(evidence: Evidence) -> list[Finding]:
+    """Columns of texts."""
+    return [
+        Finding(
+            "texts",
+            "notable",
+            f"{name[:40]!r} holds texts, of {n_words:.0f} words in the mean, which evonet does not "
+            "read.",
+            "Each text is a category of its own to it; new rows bring texts that nobody has seen.",
+            "Put numbers in its place (length, words that matter, an embedding), or leave it out.",
+            drops([name]),
+            (name,),
+            {"words": n_words},
+        )
+        for name, n_words in _texts(evidence).items()
+    ]
+
+
+def _texts(evidence: Evidence) -> dict[str, float]:
+    """Words in the mean of each column that holds texts: of several words, and mostly different."""
+    frame = evidence.checked.found.features
+    if not isinstance(frame, pd.DataFrame):
+        return {}
+    columns = [
+        c
+        for c in evidence.columns.values()
+        if not c.numeric and c.n_distinct and c.distinct_share > _MOSTLY
+    ]
+    lengths = {c.name: _mean_words(frame[str(c.name)]) for c in columns}
+    return {name: n_words for name, n_words in lengths.items() if n_words >= _WORDS_OF_A_TEXT}
+
+
+def _mean_words(values: pd.Series) -> float:
+    return float(values.dropna().astype(str).head(_SAMPLE).str.count(r"\S+").mean())
 
 
 def find_dates(evidence: Evidence) -> list[Finding]:
