@@ -23,6 +23,7 @@ from evonet.page import blocks, charts_search, svg
 from evonet.page.advice import RULES, advice
 from evonet.page.html import render, write_report
 from evonet.page.sections import SECTIONS, sections_of
+from evonet.page.sections_outcome import trust_section
 from evonet.page.view import View
 from evonet.run import evolve, train
 from evonet.store.record import (
@@ -230,6 +231,38 @@ def test_points_name_networks_scores_and_parents(tmp_path: Path) -> None:
     marks = [int(i) for i in re.findall(r'data-c="(\d+)"', text)]
     assert set(marks) <= set(range(40))
     assert 3 not in marks  # it failed: there is no score to draw
+
+
+def test_each_score_stands_in_its_own_row(tmp_path: Path) -> None:
+    folder, best = plant(tmp_path / "run", generations=rows()), rows()[-1][-1]
+    with RunRecord(folder) as record:
+        record.set_facts({"stopped": "the last generation is done"})
+        crown(record, best, 0.71, repeats=[0.81, 0.83], validation_score=0.77)
+    with Snapshot(folder) as record:
+        view = View(record)
+        section = trust_section(view)
+    assert section is not None
+    (chart,) = [block for block in section.blocks if isinstance(block, blocks.Chart)]
+    assert chart.table is not None
+    shown = {name: score for name, score, _ in chart.table.rows}
+    assert shown == {
+        "in the search": "0.8900",
+        "trained again (2 seeds)": "0.8200",
+        "final fit, validation": "0.7700",
+        "final fit, test": "0.7100",
+    }
+
+
+def test_better_scores_stand_higher_and_later_ones_further_right(tmp_path: Path) -> None:
+    text = page_of(plant(tmp_path / "run", **HARD["finished"]))
+    found = re.findall(r'<circle [^>]*cx="([\d.]+)" cy="([\d.]+)"[^>]*data-c="(\d+)"', text)
+    marks = {}
+    for x, y, index in found:  # the first picture that shows it
+        marks.setdefault(int(index), (float(x), float(y)))
+    # Network i scores 0.5 + i / 100, in generation i // 8.
+    pairs = [(i, j) for i in marks for j in marks if i // 8 < j // 8]
+    assert len(pairs) > 100
+    assert all(marks[i][0] < marks[j][0] and marks[i][1] > marks[j][1] for i, j in pairs)
 
 
 def test_charts_have_words_for_who_cannot_see_them(tmp_path: Path) -> None:
@@ -469,6 +502,14 @@ class TestAdvice:
         # Learning rates are 1e-4 times 1 to 5, and 6 to 20: medians 3 and 13.
         assert "that failed is 0.0003, of the others 0.0013" in found
         assert self.of(tmp_path / "b", "failures", **run(1)) == ""
+
+    def test_the_commonest_failure_is_mended(self, tmp_path: Path) -> None:
+        kinds = ["diverged"] + ["out_of_memory"] * 4
+        made = [Planted(genome(i), None, status=kind) for i, kind in enumerate(kinds)]
+        made += [Planted(genome(i), 0.5) for i in range(5, 12)]
+        found = self.of(tmp_path, "failures", generations=[made])
+        assert "4 of 5 are 'out of memory'" in found
+        assert "--max-parameters" in found
 
     def test_epochs_that_were_too_few(self, tmp_path: Path) -> None:
         def run(best: int) -> dict:
