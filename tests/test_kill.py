@@ -15,6 +15,7 @@ import pytest
 from bench.history import history
 
 from evonet.champion.baselines import DEFAULT_MLP
+from evonet.store.record import RunRecord
 
 SCRIPT = Path(__file__).with_name("logged_evonet.py")
 SETTINGS = (
@@ -27,6 +28,7 @@ KERAS, FUSED = ("--engine", "keras"), ("--engine", "fused", "--workers", "1")
 ENGINES = [pytest.param(KERAS, id="keras"), pytest.param(FUSED, id="fused")]
 #: The same; every run of the reference starts TensorFlow, which takes minutes here.
 BOTH = [pytest.param(KERAS, id="keras", marks=pytest.mark.slow), pytest.param(FUSED, id="fused")]
+ASYNC = pytest.param((*FUSED, "--async"), id="async", marks=pytest.mark.slow)
 
 
 def start(*arguments: str, log: Path) -> subprocess.Popen:
@@ -77,6 +79,7 @@ def kill_and_resume_until_done(
                 survived += 1
         _, errors = process.communicate()
         assert process.returncode in (0, -signal.SIGKILL), errors
+        assert "resource_tracker" not in errors  # which is no concern of who killed it
         # What the record held when this session began was not trained again in it.
         assert not before & set(_lines(log)[n_logged:])
     return survived
@@ -100,7 +103,7 @@ def check_killed_runs_equal_a_whole_run(
     assert history(killed) == history(tmp_path / "a" / "run")
 
 
-@pytest.mark.parametrize("engine", BOTH)
+@pytest.mark.parametrize("engine", [*BOTH, ASYNC])
 def test_run_killed_at_random_moments_and_resumed_equals_one_that_was_not(
     tmp_path: Path, engine: tuple[str, ...]
 ) -> None:
@@ -123,6 +126,42 @@ def test_run_with_worker_processes_killed_and_resumed_equals_one_that_was_not(
     """Workers log nothing, so that only the histories are compared."""
     engine = ("--engine", "fused", "--workers", "2")
     check_killed_runs_equal_a_whole_run(tmp_path, engine, seed=5, n_kills=3)
+
+
+@pytest.mark.slow
+def test_killed_run_without_a_barrier_keeps_what_it_was_told_in_its_order(tmp_path: Path) -> None:
+    """With two workers the machine says which training ends first: no two runs are alike."""
+    folder, log, told = tmp_path / "run", tmp_path / "log", []
+    engine = ("--engine", "fused", "--workers", "2", "--async")
+    for seed in range(4):
+        if seed < 3:
+            kill_once(folder, log, engine, random.Random(seed))
+        else:
+            process = start("resume", str(folder), "--quiet", log=log)
+            assert process.wait() == 0, process.stderr.read()
+        with RunRecord(folder) as record:
+            now = [c.genome_key for c in [*record.candidates(), *record.unfinished_candidates()]]
+            kept = {stored.genome.key for stored in record.evaluations()}
+        assert now[: len(told)] == told
+        assert len(set(now)) == len(now)
+        assert set(now) <= kept
+        told = now
+    assert len(told) >= 4 + 3 * 2
+
+
+def kill_once(folder: Path, log: Path, engine: tuple[str, ...], rng: random.Random) -> None:
+    command = ("resume", str(folder), "--quiet")
+    if not (folder / "run.sqlite").is_file():
+        command = ("evolve", *SETTINGS, *engine, "--results", str(folder.parent), "--name", "run")
+    before = len(finished_trainings(folder))
+    process = start(*command, log=log)
+    while process.poll() is None and len(finished_trainings(folder)) < before + 3:
+        time.sleep(0.02)
+    time.sleep(rng.uniform(0, 0.3))
+    process.kill()
+    _, errors = process.communicate()
+    assert process.returncode in (0, -signal.SIGKILL), errors
+    assert "resource_tracker" not in errors
 
 
 @pytest.mark.parametrize("engine", BOTH)

@@ -17,6 +17,7 @@ from evonet.genome import Genome
 from evonet.metrics import FEW_ROWS, Metric
 from evonet.streams import training_seed
 from evonet.training.evaluator import Outcome, output_score, refusal, tried
+from evonet.training.processes import hush_tracker
 from evonet.training.trained import Trained
 from evonet.training.worker import prepare_worker
 
@@ -85,6 +86,7 @@ class Fitter:
         asked = [(f.genome, data, self.metric, self.loss, f.budget, f.seed) for f in fits]
         n = min(self.workers, len(fits))
         if n > 1:
+            hush_tracker()
             try:  # writable maps: Numba compiles for arrays that may be written, and writes none
                 pool = Parallel(n, backend="loky", mmap_mode="c")
                 return list(pool(delayed(_fit_in_worker)(*arguments) for arguments in asked))

@@ -21,7 +21,7 @@ from evonet.training.clusters import Cluster, lost_cluster, unfit_worker
 from evonet.training.costs import Rows
 from evonet.training.evaluator import Outcome, evaluation_of
 from evonet.training.plan import Plan, available_cores, make_plan, memory_bytes
-from evonet.training.processes import Processes
+from evonet.training.processes import Processes, hush_tracker
 from evonet.training.slots import ClusterSlots, OneSlot, Slots, no_slots_on_gpu
 from evonet.training.worker import Job, train, train_numbered
 
@@ -194,6 +194,7 @@ class FusedEvaluator:
         Of a portion whose only worker dies, every training is tried by itself; that which kills
         its worker again has failed.
         """
+        hush_tracker()
         workers = plan.workers
         left = dict(enumerate(portions))
         while left:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -13,6 +15,11 @@ from typing import Any
 
 import joblib
 from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.backend import resource_tracker
+
+from evonet.training.worker import follow
+
+_HUSHED = "ignore:resource_tracker:UserWarning"
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Processes:
         """
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None
-        self._folder = tempfile.TemporaryDirectory(prefix="evonet-")
+        self._folder = ""
 
     @property
     def workers(self) -> int:
@@ -42,7 +49,12 @@ class Processes:
 
     def share(self, value: object) -> _Shared:
         """Write a value where every process reads it."""
-        file = str(Path(self._folder.name) / "shared")
+        hush_tracker()
+        self._folder = tempfile.mkdtemp(prefix="evonet-")
+        resource_tracker.register(
+            self._folder, "folder"
+        )  # removes it should this process be killed
+        file = str(Path(self._folder) / "shared")
         joblib.dump(value, file)
         return _Shared(file)
 
@@ -57,17 +69,31 @@ class Processes:
     def release(self, _: object) -> None:
         """End all processes, with what they are doing, and remove what was shared."""
         self._end()
-        self._folder.cleanup()
+        shutil.rmtree(self._folder)
+        resource_tracker.unregister(self._folder, "folder")
 
     def _ready(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self._workers)
+            # Before its first call: the process may be killed while its workers start.
+            initial = {"initializer": follow, "initargs": (os.getpid(),)}
+            self._pool = ProcessPoolExecutor(self._workers, **initial)
         return self._pool
 
     def _end(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, kill_workers=True)
             self._pool = None
+
+
+def hush_tracker() -> None:
+    """Keep from the terminal what loky's resource tracker removes after a run that was killed.
+
+    To be called before a process starts its first worker: the tracker is another process, which
+    takes over this setting.
+    """
+    known = os.environ.get("PYTHONWARNINGS", "")
+    if _HUSHED not in known:
+        os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (known, _HUSHED)))
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:

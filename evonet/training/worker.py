@@ -195,14 +195,21 @@ def prepare_worker() -> None:
     if parent_process() is not None:
         if threading.current_thread() is threading.main_thread():  # a cluster's worker has more
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
-        threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
+        follow(os.getppid())
 
 
-def _follow(parent: int) -> None:
+def follow(parent: int) -> None:
     """End this worker when the process that started it is gone, even if it was killed.
 
     Where the system tells it: on Windows a process keeps the number of a dead parent.
+
+    Args:
+        parent: number of that process.
     """
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
