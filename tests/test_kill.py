@@ -138,7 +138,8 @@ def test_killed_run_without_a_barrier_keeps_what_it_was_told_in_its_order(tmp_pa
             kill_once(folder, log, engine, random.Random(seed))
         else:
             process = start("resume", str(folder), "--quiet", log=log)
-            assert process.wait() == 0, process.stderr.read()
+            _, errors = process.communicate()
+            assert process.returncode == 0, errors
         with RunRecord(folder) as record:
             now = [c.genome_key for c in [*record.candidates(), *record.unfinished_candidates()]]
             kept = {stored.genome.key for stored in record.evaluations()}
