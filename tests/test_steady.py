@@ -278,6 +278,24 @@ def test_no_more_is_trained_than_was_allowed(
     assert result.trainings == len(fake_training.submitted) == 11
 
 
+def test_a_target_that_was_reached_before_a_stop_ends_the_search_at_once(
+    config: RunConfig, fake_training: type[FakeEvaluator]
+) -> None:
+    for seed in range(20):  # until the best is in the generation that is cut short
+        stopper = StopAfter(9)
+        changed = config.changed(seed=seed, name=f"run {seed}")
+        folder = evolve(changed, stopper, stopper.asked).folder
+        scores = [score for _, score in told(folder)]
+        best = max(scores)
+        if best in scores[6:]:
+            break
+    assert best in scores[6:]
+    fake_training.trained.clear()
+    result = resume(folder, {"target_score": best})
+    assert result.reason == "the target score is reached"
+    assert fake_training.trained == []
+
+
 def test_scores_that_are_known_take_no_place(
     config: RunConfig, fake_training: type[FakeEvaluator]
 ) -> None:

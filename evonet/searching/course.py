@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import median
+from types import MappingProxyType
 
 from evonet.champion.winner import count_finalists
 from evonet.errors import TrainingError
@@ -27,20 +28,29 @@ class Course:
         fresh: what became known in this generation, in that order.
     """
 
-    def __init__(self, session: Session, clock: Clock, search: Search) -> None:
+    def __init__(
+        self,
+        session: Session,
+        clock: Clock,
+        search: Search,
+        fresh: Mapping[str, StoredEvaluation] = MappingProxyType({}),
+    ) -> None:
         """Take up a search.
 
         Args:
             session: what it is a part of.
             clock: of the run.
-            search: as it is now.
+            search: as it was at the start of its generation.
+            fresh: what it was told in this generation already.
         """
         self._session, self._clock = session, clock
         self._rules, self._times = session.setup.stop_rules, timetable(session, clock)
         seen = search.seen
         self.told = {s.genome.key: s for s in session.record.evaluations() if s.genome.key in seen}
-        self.fresh: dict[str, StoredEvaluation] = {}
-        self._best = search.best_fitness
+        self.fresh = dict(fresh)
+        metric = session.setup.metric
+        known = [fitness(stored.evaluation, metric) for stored in fresh.values()]
+        self._best = max([search.best_fitness, *known])
         self._slowest = 0.0  # seconds of the longest training of late
         self._end = math.inf
         clock.start_search()

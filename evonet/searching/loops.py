@@ -52,8 +52,7 @@ def _by_generations(session: Session, clock: Clock, cache: ScoreCache) -> str | 
 def _without_barrier(session: Session, clock: Clock, cache: ScoreCache) -> str | None:
     """Ask for a candidate whenever there is room for its training; tell of each that is done."""
     setup, record, steady = session.setup, session.record, session.steady_search()
-    course = Course(session, clock, steady.before)
-    course.fresh = _known(record, steady)
+    course = Course(session, clock, steady.before, _known(record, steady))
     waiting = deque(_waiting(session))
     with closing(session.evaluator(cache).slots()) as slots:
         while (over := course.over_for_good(steady.search)) is None:
