@@ -15,7 +15,7 @@ import pytest
 from fakes import FakeEvaluator, fake_training
 
 from evonet.__main__ import main
-from evonet.config import RunConfig
+from evonet.config import RunConfig, flag_of
 from evonet.genome import Genome, Layer
 from evonet.genome.files import write_genomes
 from evonet.store.record import RunRecord
@@ -61,7 +61,7 @@ class TestHelp:
         code, output, _ = evonet("evolve", "--help")
         assert code == 0
         for name, field in RunConfig.model_fields.items():
-            assert f"--{name.replace('_', '-')} " in output
+            assert f"{flag_of(name)} " in output
             assert field.description in output.replace("\n", " ")
         assert "(default: 16)" in output  # square brackets would be taken for markup
 

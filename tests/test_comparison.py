@@ -99,7 +99,7 @@ class TestForest:
             row("ga", 0, search=0.9, revalidated=0.8, revalidated_interval=(0.7, 0.9), test=0.7),
             row("random", 0, search=0.5, test=0.5),
             row("ga", 1, search=0.7, revalidated=0.6, test=None),
-            row("ga", 2, search=0.5, revalidated=0.1, test=0.9),
+            row("ga", 2, search=0.5, revalidated=0.7, test=0.9),
         ]
         lines = forest_table(rows)
         assert list(lines["kind"]) == ["group", "run", "run", "run", "mean", "group", "run"]
@@ -107,8 +107,8 @@ class TestForest:
         assert list(lines["label"]) == names
         mean = lines.loc[4]
         assert mean["search"] == pytest.approx(0.7)
-        assert mean["revalidated"] == pytest.approx(0.5)
-        low, high = stats.t.interval(0.95, 2, 0.5, stats.sem([0.8, 0.6, 0.1]))
+        assert mean["revalidated"] == pytest.approx(0.7)
+        low, high = stats.t.interval(0.95, 2, 0.7, stats.sem([0.8, 0.6, 0.7]))
         assert mean[["revalidated_low", "revalidated_high"]].tolist() == pytest.approx([low, high])
         assert np.isnan(mean["test"])  # one of the three has none
         assert lines.loc[1, ["revalidated_low", "revalidated_high"]].tolist() == [0.7, 0.9]

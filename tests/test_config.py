@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import examples, raises_at_most
 
-from evonet.config import RunConfig, make_config, read_config, setting_types
+from evonet.config import RunConfig, flag_of, make_config, read_config, setting_types
 from evonet.errors import ConfigError
 from evonet.evolution.search import SearchSettings
 
@@ -179,7 +179,7 @@ def test_a_value_beyond_a_bound_is_refused_and_one_at_the_bound_is_not(
     name: str, legal: float, illegal: float, expected: str
 ) -> None:
     assert getattr(make_config({name: legal}), name) == legal
-    flag = "--" + name.replace("_", "-")
+    flag = flag_of(name)
     with pytest.raises(
         ConfigError, match=rf"^{name} should be {expected}, got {illegal}\. Change {flag}\.$"
     ):
@@ -205,7 +205,7 @@ def _bounds(field: Any) -> list[Any]:
 @pytest.mark.parametrize("name", RunConfig.model_fields)
 @pytest.mark.parametrize("value", [True, [[1]], {"a": 1}, float("nan"), float("inf")])
 def test_a_value_of_another_type_is_refused(name: str, value: object) -> None:
-    flag = "--" + name.replace("_", "-")
+    flag = flag_of(name)
     if setting_types()[name] is bool and value is True:
         value = "true"
     with pytest.raises(ConfigError, match=rf"^{name} .*, got .*\. Change {flag}\.$"):
