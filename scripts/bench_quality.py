@@ -1,6 +1,7 @@
 """How good the network is that a search finds in a minute, against what people use today.
 
-    python scripts/bench_quality.py --scores FILE        all of it, hours; a second call goes on
+    python scripts/bench_quality.py --scores FILE        all of it, hours; a second call goes on,
+                                                         as from scripts/quality_scores.jsonl
     python scripts/bench_quality.py --quick              in small, minutes
     python scripts/bench_quality.py --scores FILE --stop-after-minutes 0    only the tables
 
