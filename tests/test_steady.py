@@ -414,6 +414,20 @@ def test_a_training_that_kills_its_worker_fails_alone() -> None:
     assert statuses == {0: "ok", 1: "out_of_memory", 2: "ok"}
 
 
+def test_what_is_refused_is_not_begun() -> None:
+    cluster = FakeCluster(lambda own: False)
+
+    def refuse(own: Request) -> Evaluation | None:
+        return evaluation(own, "out_of_memory") if own.seed == 1 else None
+
+    slots = ClusterSlots(cluster, fake_train, None, died, refuse)
+    for seed in (0, 1):
+        slots.submit(request(seed))
+    found = [slots.wait() for _ in range(2)]
+    assert [(own.seed, what.status) for own, what in found] == [(0, "ok"), (1, "out_of_memory")]
+    assert cluster.submitted == [[0]]
+
+
 def test_no_place_is_free_while_it_is_found_out_who_kills_workers() -> None:
     cluster = FakeCluster(lambda own: own.seed == 1 and len(cluster.submitted) < 2)
     slots = ClusterSlots(cluster, fake_train, None, died)

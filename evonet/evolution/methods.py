@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from evonet.evolution.credit import factors
 from evonet.evolution.screening import Judge, forest_judge
-from evonet.evolution.search import Candidate, Draw, Method, Search, Slots, given, random_draw
+from evonet.evolution.search import Candidate, Draw, Draws, Method, Search, given, random_draw
 from evonet.evolution.selection import Member, best, tournament
 from evonet.evolution.tpe import modelled
 from evonet.evolution.variation import MUTATIONS, crossover, mutate
@@ -26,7 +26,7 @@ _STALLED = 3
 
 def at_random(search: Search, n: int) -> Sequence[Draw]:
     """Every genome drawn anew, every gene on its own."""
-    return Slots(n, lambda slot: random_draw(search, slot))
+    return Draws(n, lambda slot: random_draw(search, slot))
 
 
 def spread(search: Search, n: int) -> list[Draw]:
@@ -44,12 +44,12 @@ def evolved(search: Search, n: int) -> Sequence[Draw]:
     def draw(slot: int) -> Draw:
         return _offspring(search, slot, rates) if slot < n_offspring else random_draw(search, slot)
 
-    return Slots(n, draw)
+    return Draws(n, draw)
 
 
 def mutated(search: Search, n: int) -> Sequence[Draw]:
     """Mutants of tournament winners: all operators by their own weights, no crossover."""
-    return Slots(n, lambda slot: _mutant(search, slot))
+    return Draws(n, lambda slot: _mutant(search, slot))
 
 
 def _offspring(search: Search, slot: int, rates: Mapping[str, float]) -> Draw:

@@ -54,7 +54,7 @@ class Candidate:
 Draw = Callable[[], Candidate]
 
 
-class Slots(Sequence[Draw]):
+class Draws(Sequence[Draw]):
     """The draws of a generation, each made when it is looked at: it may be the only one."""
 
     def __init__(self, n: int, make: Callable[[int], Draw]) -> None:

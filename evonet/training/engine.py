@@ -20,7 +20,7 @@ from evonet.training.backend import find_device, load_backend
 from evonet.training.clusters import Cluster, lost_cluster, unfit_worker
 from evonet.training.costs import Rows
 from evonet.training.evaluator import Outcome, evaluation_of
-from evonet.training.plan import Plan, available_cores, make_plan, memory_bytes
+from evonet.training.plan import Plan, Planned, available_cores, make_plan, memory_bytes
 from evonet.training.processes import Processes, hush_tracker
 from evonet.training.slots import ClusterSlots, OneSlot, Slots, no_slots_on_gpu
 from evonet.training.worker import Job, train, train_numbered
@@ -105,8 +105,7 @@ class FusedEvaluator:
         """Train the requests; each comes back as soon as its portion is done."""
         plan = self.plan(requests)
         for training in plan.too_large:
-            needed = f"its training needs about {training.bytes / 2**30:.1f} GiB"
-            yield training.request, self._out_of_memory(training.request, needed)
+            yield training.request, self._too_large(training)
         portions = [[t.request for t in portion] for portion in plan.portions]
         if self.cluster is not None:
             yield from self._on_cluster(self.cluster, portions, plan)
@@ -130,8 +129,9 @@ class FusedEvaluator:
         job = self._job(plan)
         workers = self.workers or available_cores()
         if self.cluster is None and workers == 1:
-            return OneSlot(lambda request: train(job, [request])[0][1])
-        return ClusterSlots(self.cluster or Processes(workers), train, job, self._died)
+            return OneSlot(lambda own: self._refused(own) or train(job, [own])[0][1])
+        cluster = self.cluster or Processes(workers)
+        return ClusterSlots(cluster, train, job, self._died, self._refused)
 
     def _on_gpus(
         self, portions: list[list[Request]], plan: Plan
@@ -245,6 +245,15 @@ class FusedEvaluator:
             plan.device,
             self.precision,
         )
+
+    def _refused(self, request: Request) -> Evaluation | None:
+        """That of a training which this machine's memory cannot hold; None where it can."""
+        too_large = self.plan([request]).too_large
+        return self._too_large(too_large[0]) if too_large else None
+
+    def _too_large(self, training: Planned) -> Evaluation:
+        needed = f"its training needs about {training.bytes / 2**30:.1f} GiB"
+        return self._out_of_memory(training.request, needed)
 
     def _died(self, request: Request, error: BaseException) -> Evaluation:
         reason = f"its process died: {' '.join(str(error).split())[:200]}"

@@ -85,6 +85,7 @@ class ClusterSlots:
         train: Train,
         job: object,
         died: Callable[[Request, BaseException], Evaluation],
+        refuse: Callable[[Request], Evaluation | None] = lambda _: None,
     ) -> None:
         """Make a cluster ready.
 
@@ -93,9 +94,10 @@ class ClusterSlots:
             train: what it is to call.
             job: what ``train`` has to know, sent once.
             died: the evaluation of a training that kills its worker.
+            refuse: that of one which is not to be begun; None for any other.
         """
         self._cluster, self._train, self._job = cluster, train, cluster.share(job)
-        self._died = died
+        self._died, self._refuse = died, refuse
         self._busy: dict[Future[list[Done]], Request] = {}
         self._suspects: deque[Request] = deque()
 
@@ -111,7 +113,12 @@ class ClusterSlots:
 
     def submit(self, request: Request) -> None:
         """Train a request on a worker that is free."""
-        self._busy[self._cluster.submit(self._train, self._job, [request])] = request
+        if (refused := self._refuse(request)) is None:
+            future = self._cluster.submit(self._train, self._job, [request])
+        else:
+            future = Future()
+            future.set_result([(request, refused)])
+        self._busy[future] = request
 
     def wait(self) -> Done:
         """The next that is done, of several the one that was submitted first."""
