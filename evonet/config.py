@@ -196,6 +196,14 @@ class RunConfig(BaseModel):
     workers: int | None = _number(
         None, "Training", "Processes, or GPUs, that train; as many as there are if left out.", ge=1
     )
+    training_timeout: float | None = _number(
+        None,
+        "Training",
+        "Seconds that a worker process may train a candidate on one split, before it is ended; "
+        "far more than predicted if left out.",
+        gt=0,
+        le=1e6,
+    )
     device: Literal["auto", "cpu", "gpu"] = _setting(
         "auto", "Training", "What to train on; auto is a GPU where there is one."
     )

@@ -20,7 +20,6 @@ from evonet.evaluation import Budget, Evaluation
 from evonet.fitness import rank
 from evonet.progress import Clock
 from evonet.session import Session
-from evonet.store.cache import ScoreCache
 from evonet.store.exports import exporting
 
 #: How many of the best genomes may stand in for a winner whose final fit diverges.
@@ -62,18 +61,18 @@ def revalidated(
         for i in range(1 if setup.splits else repeats)
     ]
     session.observer.on_revalidation_start(n, repeats, setup.splits is not None)
-    cache = ScoreCache(session.record.folder.parent)
     scores: dict[str, list[float | None]] = {key: [] for key in finalists}
-    try:
-        with closing(session.evaluator(cache, setup.splits).evaluate(requests)) as evaluating:
-            for _ in requests:
-                if session.should_stop():
-                    return None
-                stored = next(evaluating)
-                scores[stored.genome.key] += _scores(stored.evaluation, setup.splits is not None)
-                session.observer.on_evaluation(stored.evaluation)
-    finally:
-        cache.close()
+    with (
+        closing(session.score_cache()) as cache,
+        closing(session.evaluator(cache, setup.splits)) as evaluator,
+        closing(evaluator.evaluate(requests)) as evaluating,
+    ):
+        for _ in requests:
+            if session.should_stop():
+                return None
+            stored = next(evaluating)
+            scores[stored.genome.key] += _scores(stored.evaluation, setup.splits is not None)
+            session.observer.on_evaluation(stored.evaluation)
     again = [
         replace(f, repeats=tuple(scores[key]), on_splits=setup.splits is not None)
         for key, f in finalists.items()

@@ -157,6 +157,9 @@ class Observer:
     def on_generation(self, summary: GenerationSummary) -> None:
         """A generation is finished and committed."""
 
+    def on_warning(self, text: str) -> None:
+        """Something is wrong that does not end the run."""
+
     def on_stop_asked(self) -> None:
         """The user asked to stop."""
 

@@ -18,10 +18,11 @@ from evonet.evolution.steady import SteadySearch
 from evonet.fitness import Fitness
 from evonet.genome import Genome, SearchSpace
 from evonet.progress import Observer
-from evonet.setup import Setup
+from evonet.setup import Setup, start_workers
 from evonet.store.cache import ScoreCache
 from evonet.store.exports import exporting
-from evonet.store.record import RunRecord, StoredCandidate
+from evonet.store.record import RunRecord
+from evonet.store.rows import StoredCandidate
 from evonet.toml import write_toml
 from evonet.training.cached import CachedEvaluator
 
@@ -55,6 +56,7 @@ class Session:
         should_stop: Callable[[], bool],
     ) -> Session:
         """Start a run. Everything that can be refused is refused before its folder is made."""
+        start_workers(config)
         setup = Setup.new(_from_anywhere(config), space, founders)
         config, dataset, metric = setup.config, setup.dataset, setup.metric
         facts = {
@@ -79,6 +81,7 @@ class Session:
             "stopped": None,
         }
         record = RunRecord.new(config.results, config.name, dataset.name, facts)
+        record.claim()
         with exporting(record.folder):
             (record.folder / "config.toml").write_text(config.to_toml(), "utf-8")
             (record.folder / "space.toml").write_text(write_toml(setup.space.to_dict()), "utf-8")
@@ -108,6 +111,7 @@ class Session:
         observer: Observer,
         should_stop: Callable[[], bool],
     ) -> Session:
+        record.claim()
         folder = record.folder
         config = make_config(record.fact("config"), str(folder))
         machines = {n: changes[n] for n in changes if setting_panel(n) == "Cluster"}
@@ -127,6 +131,7 @@ class Session:
             limits["generations"] = config.generations
             config = config.changed(**{**limits, **changes})
         config = config.changed(results=folder.parent)
+        start_workers(config)
         founders = [Genome.from_dict(g, f"{folder}, founder") for g in record.fact("founders")]
         setup = Setup.read(config, SearchSpace.from_dict(record.fact("space")), founders)
         fingerprint = record.fact("data")["fingerprint"]
@@ -152,6 +157,10 @@ class Session:
             from evonet.logs.event_files import write_event_files  # an extra
 
             write_event_files(self.record)
+
+    def score_cache(self) -> ScoreCache:
+        """That of the results folder, open."""
+        return ScoreCache(self.record.folder.parent, self.observer.on_warning)
 
     def evaluator(self, cache: ScoreCache, dataset: Dataset | None = None) -> CachedEvaluator:
         """The engine that trains, behind the record and the score cache.

@@ -25,12 +25,14 @@ from evonet.fitness import Fitness, fitnesses, reference
 from evonet.genome import Genome, SearchSpace
 from evonet.metrics import FEW_ROWS, Metric, choose_metric
 from evonet.streams import stream, training_seed
+from evonet.training.backend import find_device
 from evonet.training.clusters import Cluster, connect
 from evonet.training.costs import seconds_per_epoch
 from evonet.training.engine import FusedEvaluator, check_device
 from evonet.training.evaluator import Evaluator, KerasEvaluator
 from evonet.training.keras_model import VERSION, choose_loss
-from evonet.training.plan import Plan, available_cores
+from evonet.training.plan import Plan, available_cores, most_processes
+from evonet.training.processes import processes_here
 
 #: Generations that take less than the limit on time divided by this begin with the longest.
 _BRIEF = 10
@@ -240,6 +242,7 @@ class Setup:
             config.precision,
             config.max_seconds / _BRIEF,
             self._cluster,
+            config.training_timeout,
         )
 
     @property
@@ -316,6 +319,15 @@ class Setup:
         return Search(
             self.space, settings, method, config.seed, founders, reference=worthless, fits=fits
         )
+
+
+def start_workers(config: RunConfig) -> None:
+    """Start the processes of this machine that will train: they load while the data are read."""
+    here = config.engine == "fused" and config.backend == "loky"
+    if here and find_device(config.device) == "cpu":
+        processes = processes_here(config.workers or available_cores())
+        if processes is not None:
+            processes.start(min(config.population_size, most_processes()))
 
 
 def _read(config: RunConfig) -> CheckedData:

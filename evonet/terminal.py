@@ -132,6 +132,9 @@ class TerminalObserver(Observer):
             f"{shortened(str(summary.best_genome), 70)}"
         )
 
+    def on_warning(self, text: str) -> None:
+        self.say(text, "yellow")
+
     def on_stop_asked(self) -> None:
         self.say("Stopping after the running network. Ctrl-C again stops at once.", "yellow")
 

@@ -1,12 +1,16 @@
-"""What a run loses when it is killed: nothing that was written down.
+"""What a run loses when it is killed: nothing that was written down. And what a long one costs.
 
-    python scripts/bench_resilience.py                 300 kills, an hour
-    python scripts/bench_resilience.py --quick         12 kills, minutes
+    python scripts/bench_resilience.py                 300 kills, an hour; 500 generations
+    python scripts/bench_resilience.py --quick         12 kills, minutes; 50 generations
+    python scripts/bench_resilience.py --only long     one part: kills, long
     python scripts/bench_resilience.py --json FILE
 
-Searches by worker processes are killed at random moments (the run, a worker, both; SIGKILL, which
-is also what a machine without memory sends, SIGTERM, Ctrl-C) and resumed until they end. Then
+kills: searches by worker processes are killed at random moments (the run, a worker, both; SIGKILL,
+which is also what a machine without memory sends, SIGTERM, Ctrl-C) and resumed until they end. Then
 their history has to be that of the same search that nobody killed, bit for bit.
+
+long: a search of 20,000 candidates whose trainings take no time: memory, open files, and the time
+that a candidate takes beside its training, from the first to the last.
 """
 
 from __future__ import annotations
@@ -16,17 +20,24 @@ import json
 from pathlib import Path
 
 from bench.kills import kills
+from bench.long_run import long_run
 from bench.machine import versions
 
 
 def main() -> None:
-    """Kill, and print what was lost."""
+    """Kill, search for long, and print what was lost and taken."""
     arguments = _parser().parse_args()
-    table = kills(arguments.kills or (12 if arguments.quick else 300))
+    parts = {
+        "kills": lambda: kills(arguments.kills or (12 if arguments.quick else 300)),
+        "long": lambda: long_run(50 if arguments.quick else 500),
+    }
     print(" ".join(f"{name} {version}" for name, version in versions().items()))
-    print(f"\n{table}")
+    tables = []
+    for name in arguments.only or parts:
+        tables.append(parts[name]())
+        print(f"\n{tables[-1]}", flush=True)
     if arguments.json:
-        record = {"versions": versions(), "tables": [table.to_dict()]}
+        record = {"versions": versions(), "tables": [table.to_dict() for table in tables]}
         arguments.json.write_text(json.dumps(record, indent=1), "utf-8")
 
 
@@ -34,8 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="few kills")
+    parser.add_argument("--quick", action="store_true", help="few kills, few generations")
     parser.add_argument("--kills", type=int, metavar="N", help="so many kills")
+    parser.add_argument("--only", nargs="+", choices=("kills", "long"), help="only these parts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser
 

@@ -12,6 +12,7 @@ import pytest
 
 import evonet.finale
 import evonet.loop
+import evonet.session
 import evonet.setup
 from evonet.champion.crowning import Crowned
 from evonet.champion.predictor import networks_digest
@@ -41,6 +42,9 @@ class FakeEvaluator:
 
     def slots(self) -> FakeSlots:
         return FakeSlots(self)
+
+    def close(self) -> None:
+        pass
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
         for request in requests:
@@ -88,15 +92,16 @@ class FakeSlots:
     def n_busy(self) -> int:
         return len(self.busy)
 
-    def submit(self, request: Request) -> None:
+    def submit(self, portion: Sequence[Request]) -> None:
+        (request,) = portion
         assert self.n_free, "nothing may wait for a place"
         self.evaluator.submitted.append(request.genome.key)
         end = self.now + self.evaluator.takes(request)
         heapq.heappush(self.busy, (end, len(self.evaluator.submitted), request))
 
-    def wait(self) -> tuple[Request, Evaluation]:
+    def wait(self) -> list[tuple[Request, Evaluation]]:
         self.now, _, request = heapq.heappop(self.busy)
-        return next(self.evaluator.evaluate([request]))
+        return list(self.evaluator.evaluate([request]))
 
     def close(self) -> None:
         self.busy.clear()
@@ -131,6 +136,7 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
 
     for engine in ("KerasEvaluator", "FusedEvaluator"):
         monkeypatch.setattr(evonet.setup, engine, Fake)
+    monkeypatch.setattr(evonet.session, "start_workers", lambda _: None)
     monkeypatch.setattr(evonet.loop, "compile_loops", lambda *_: None)
     monkeypatch.setattr(evonet.loop, "fit_baselines", lambda *_: iter(()))
     monkeypatch.setattr(evonet.finale, "crown", crown)

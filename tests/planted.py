@@ -10,7 +10,8 @@ from typing import Any
 from evonet.config import make_config
 from evonet.evaluation import Evaluation, Rung
 from evonet.genome import Genome, Layer, SearchSpace
-from evonet.store.record import RunRecord, StoredCandidate, StoredEvaluation, StoredGeneration
+from evonet.store.record import RunRecord
+from evonet.store.rows import StoredCandidate, StoredEvaluation, StoredGeneration
 
 
 def genome(index: int, **genes: Any) -> Genome:

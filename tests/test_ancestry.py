@@ -9,7 +9,7 @@ from planted import genome
 from evonet.genome import Layer
 from evonet.report import ancestry
 from evonet.report.ancestry import descent, differences, family
-from evonet.store.record import StoredCandidate
+from evonet.store.rows import StoredCandidate
 
 #: name: generation, operator, parents.
 TREE = {

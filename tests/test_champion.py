@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +18,12 @@ import pytest
 from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
+from test_engine import Deadly
 
 from evonet.champion import crowning
 from evonet.champion.baselines import fit_baselines
 from evonet.champion.crowning import crown, keras_model, save_winner
-from evonet.champion.fitting import Fitter, best_fit
+from evonet.champion.fitting import Fitter, best_fit, fits_of
 from evonet.champion.prediction import load_predictor, predict_file
 from evonet.champion.predictor import networks_digest
 from evonet.champion.winner import FINAL_REPEAT, Finalist
@@ -38,6 +41,7 @@ from evonet.run import resume, train
 from evonet.store.record import RunRecord
 from evonet.streams import training_seed
 from evonet.training.evaluator import Outcome
+from evonet.training.processes import ProcessDiedError
 from evonet.training.trained import Trained
 from evonet.training.trainer import Trainer
 
@@ -363,6 +367,29 @@ def test_the_final_fit_draws_other_numbers_than_the_search_did() -> None:
         for repeat in (0, 1)
     )
     assert winner.validation_loss == fresh.validation_loss != search.validation_loss
+
+
+class DeadlyFits(Deadly):
+    """Some fits, by their number, kill their worker."""
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        _, [(number, _)] = arguments
+        if number in self.seeds:
+            future.set_exception(ProcessDiedError(-9))
+        else:
+            future.set_result(function(*arguments))
+        return future
+
+
+def test_a_final_fit_that_kills_its_worker_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evonet.champion.fitting.processes_here", lambda _: DeadlyFits(1))
+    fits = fits_of(GENOME, [Budget(2, 2)] * 3, seed=0)
+    first, lost, last = fitter(2).fit_all(fits)
+    assert (first.status, last.status) == ("ok", "ok")
+    assert (lost.status, lost.reason) == ("out_of_memory", "its process died: exit code -9")
+    whole = fitter(1).fit_all(fits)
+    assert [first.score, last.score] == [whole[0].score, whole[2].score]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

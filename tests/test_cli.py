@@ -19,7 +19,7 @@ from evonet.config import RunConfig, flag_of
 from evonet.genome import Genome, Layer
 from evonet.genome.files import write_genomes
 from evonet.store.record import RunRecord
-from evonet.training import engine
+from evonet.training import worker
 
 __all__ = ["fake_training"]
 
@@ -215,13 +215,13 @@ class TestPlan:
     ) -> None:
         flags = ("--data", "iris", "--seed", 5, "--fix", "optimizer=adam")
         planned: list[str] = []
-        make_plan = engine.make_plan
+        make_plan = worker.make_plan
 
         def remember(requests, *rest):
             planned.extend(request.genome.key for request in requests)
             return make_plan(requests, *rest)
 
-        monkeypatch.setattr(engine, "make_plan", remember)
+        monkeypatch.setattr(worker, "make_plan", remember)
         assert evonet("plan", *flags)[0] == 0
         request.getfixturevalue("fake_training")
         _, output, _ = evonet("evolve", *flags, "--generations", 0, "--json")

@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,16 @@ class Fake:
             future.set_exception(error)
         return future
 
+    def is_lost(self, error: BaseException) -> bool:
+        return not isinstance(error, ImportError)
+
+    def give_up(self, futures: Sequence[Future[Any]]) -> None:
+        for future in futures:
+            future.cancel()
+
+    def release(self, shared: object) -> None:
+        self.shared -= 1
+
 
 class TestFailures:
     def test_what_kills_its_workers_fails_alone(self, iris) -> None:
@@ -208,10 +219,12 @@ class TestFailures:
 
     def test_data_are_shared_once_for_all_portions(self, iris) -> None:
         cluster = Fake(lambda *_: None)
-        assert said(evaluated(replace(engine(iris), cluster=cluster))) == said(
-            evaluated(engine(iris))
-        )
-        assert cluster.shared == 1
+        on_cluster, whole = replace(engine(iris), cluster=cluster), said(evaluated(engine(iris)))
+        with closing(on_cluster):
+            for _ in range(2):
+                assert said(dict(on_cluster.evaluate(REQUESTS))) == whole
+                assert cluster.shared == 1
+        assert cluster.shared == 0
 
 
 class TestRefusals:

@@ -12,12 +12,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sklearn.metrics import accuracy_score
 
 from evonet.config import make_config
@@ -27,8 +28,10 @@ from evonet.genome import Genome, Layer
 from evonet.metrics import choose_metric
 from evonet.training.engine import FusedEvaluator
 from evonet.training.keras_model import build_network
+from evonet.training.processes import ProcessDiedError
 from evonet.training.trained import NO_RACE
 from evonet.training.trainer import Trainer
+from evonet.training.worker import Job
 
 LOSS = "sparse_categorical_crossentropy"
 BUDGET = Budget(4, 4)
@@ -56,7 +59,8 @@ def evaluated(
     evaluator: FusedEvaluator, requests: Sequence[Request] = REQUESTS
 ) -> dict[Request, Evaluation]:
     """What came back; that each came back once is checked here."""
-    pairs = list(evaluator.evaluate(requests))
+    with closing(evaluator):
+        pairs = list(evaluator.evaluate(requests))
     assert len(pairs) == len(requests)
     return dict(pairs)
 
@@ -156,20 +160,34 @@ def wait_for(condition: Callable[[], object], seconds: float) -> None:
         time.sleep(0.1)
 
 
-def kills(*seeds: int) -> type:
-    """As joblib's pool, but that it trains here, the last first; some requests kill the worker."""
+class Deadly:
+    """A cluster that trains here; some requests, by their seeds, kill their worker."""
 
-    class Pool:
-        def __init__(self, *_: object, **__: object) -> None:
-            pass
+    workers = 2
 
-        def __call__(self, tasks: Any) -> Any:
-            for function, arguments, _ in reversed(list(tasks)):
-                if {request.seed for request in arguments[-1]} & set(seeds):
-                    raise TerminatedWorkerError("killed")
-                yield function(*arguments)
+    def __init__(self, *seeds: int) -> None:
+        self.seeds = set(seeds)
 
-    return Pool
+    def share(self, value: object) -> object:
+        return value
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        _, requests = arguments
+        if {request.seed for request in requests} & self.seeds:
+            future.set_exception(ProcessDiedError(-signal.SIGKILL))
+        else:
+            future.set_result(function(*arguments))
+        return future
+
+    def is_lost(self, error: BaseException) -> bool:
+        return isinstance(error, ProcessDiedError)
+
+    def give_up(self, futures: Sequence[Future[Any]]) -> None:
+        assert all(future.done() for future in futures)
+
+    def release(self, shared: object) -> None:
+        pass
 
 
 class TestPortions:
@@ -178,7 +196,7 @@ class TestPortions:
     def test_equal_requests_come_back_once_each(
         self, iris: Dataset, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("evonet.training.engine.Parallel", kills())
+        monkeypatch.setattr("evonet.training.engine.processes_here", lambda _: Deadly())
         requests = [*REQUESTS, *REQUESTS[:3], REQUESTS[0]]
         pairs = list(engine(iris, workers=2).evaluate(requests))
         assert Counter(request for request, _ in pairs) == Counter(requests)
@@ -189,7 +207,7 @@ class TestPortions:
     def test_only_those_that_kill_their_worker_are_lost(
         self, iris: Dataset, monkeypatch: pytest.MonkeyPatch, lost: tuple[int, ...]
     ) -> None:
-        monkeypatch.setattr("evonet.training.engine.Parallel", kills(*lost))
+        monkeypatch.setattr("evonet.training.engine.processes_here", lambda _: Deadly(*lost))
         wide = replace(GENOMES[0], layers=(Layer(500, "relu"),) * 2)
         requests = [Request(wide, 0), *(Request(GENOMES[0], seed) for seed in range(1, 25))]
         evaluator = engine(iris, workers=2)
@@ -200,13 +218,39 @@ class TestPortions:
         assert all("its process died" in e.reason for e in evaluations.values() if not e.ok)
 
 
+def test_a_training_that_takes_too_long_has_failed(iris: Dataset) -> None:
+    evaluator = replace(engine(iris, workers=2, budget=LONG), timeout=0.05)
+    (found,) = evaluated(evaluator, REQUESTS[:1]).values()
+    assert (found.status, found.reason) == ("failed", "it was not over after 0.05 s")
+
+
+def test_without_a_limit_a_training_may_take_far_more_than_predicted(iris: Dataset) -> None:
+    brief, long = (
+        Job(iris, choose_metric("auto", iris.target), LOSS, budget, 1, "cpu", "float32")
+        for budget in (BUDGET, Budget(10**7, 1))
+    )
+    assert brief.seconds_allowed(REQUESTS[5]) == 600
+    (planned,) = long.plan(REQUESTS[5:]).planned
+    assert long.seconds_allowed(REQUESTS[5]) == pytest.approx(50 * planned.seconds, rel=0.01)
+    assert planned.seconds > 600 / 50
+
+
+def test_a_limit_is_for_each_fold_and_never_beyond_what_timers_know() -> None:
+    folded = load_dataset(make_config({"data": "iris", "folds": 3}))
+    metric = choose_metric("auto", folded.target)
+    job = Job(folded, metric, LOSS, Budget(10**15, 1), 1, "cpu", "float32")
+    assert replace(job, timeout=3.0).seconds_allowed(REQUESTS[5]) == 9
+    assert job.seconds_allowed(REQUESTS[5]) == 1e6
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 class TestWorkers:
     def test_one_that_is_killed_loses_no_other_training(self, iris: Dataset) -> None:
         evaluating = engine(iris, workers=2, budget=LONG).evaluate(REQUESTS)
         first = next(evaluating)
-        os.kill(children_of(os.getpid())[0], signal.SIGKILL)
+        wait_for(lambda: any(map(is_training, children_of(os.getpid()))), 30)
+        os.kill(next(filter(is_training, children_of(os.getpid()))), signal.SIGKILL)
         evaluations = dict([first, *evaluating])
         assert set(evaluations) == set(REQUESTS)
         assert {e.status for e in evaluations.values()} == {"ok"}

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -213,9 +212,9 @@ class TestTheEngine:
         self, iris: Dataset, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         requests = [Request(g, s) for s, g in enumerate((SMALL, *GROUPS["linear"]))]
-        evaluator = self.evaluator(iris)
-        alone = dict(evaluator.evaluate(requests))
+        alone = dict(self.evaluator(iris).evaluate(requests))
         monkeypatch.setattr(engine, "find_device", lambda _: "gpu")
+        evaluator = self.evaluator(iris)
         assert [len(portion) for portion in evaluator.plan(requests).portions] == [1, 2]
         together = dict(evaluator.evaluate(requests))
         assert {r: e.score for r, e in together.items()} == {r: e.score for r, e in alone.items()}
@@ -245,12 +244,6 @@ class TestTheEngine:
     ) -> None:
         closing, begun = threading.Event(), []
 
-        class Pool(ThreadPoolExecutor):
-            def shutdown(self, **how: bool) -> None:
-                super().shutdown(wait=False, **how)
-                closing.set()
-                super().shutdown()
-
         def train(job: Any, requests: Sequence[Request]) -> list[tuple[Request, str]]:
             begun.append(requests[0].seed)
             if requests[0].seed > 0:
@@ -259,12 +252,13 @@ class TestTheEngine:
 
         backend = SimpleNamespace(devices=lambda: ["gpu:0", "gpu:1"])
         monkeypatch.setattr(engine, "load_backend", lambda: backend)
-        monkeypatch.setattr(engine, "ThreadPoolExecutor", Pool)
         monkeypatch.setattr(engine, "train", train)
         requests = [Request(replace(SMALL, batch_size=9 - seed), seed) for seed in range(6)]
         evaluating = replace(self.evaluator(iris), workers=None).evaluate(requests)
         assert next(evaluating) == (requests[0], "trained")
-        evaluating.close()
+        threading.Timer(0.5, closing.set).start()
+        evaluating.close()  # waits for those that have begun
+        assert closing.is_set()
         assert set(begun) <= {0, 1, 2}  # two at a time, and one that took the place of the first
 
     def test_two_devices_share_the_groups_and_change_no_result(self) -> None:

@@ -31,13 +31,14 @@ BOTH = [pytest.param(KERAS, id="keras", marks=pytest.mark.slow), pytest.param(FU
 ASYNC = pytest.param((*FUSED, "--async"), id="async", marks=pytest.mark.slow)
 
 
-def start(*arguments: str, log: Path) -> subprocess.Popen:
+def start(*arguments: str, log: Path, start_new_session: bool = False) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), *arguments],
         env={**os.environ, "EVONET_TEST_LOG": str(log)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=start_new_session,
     )
 
 
@@ -186,3 +187,43 @@ def test_ctrl_c_stops_after_the_running_network_and_keeps_everything(
     unfinished = set(_lines(tmp_path / "log")) - finished_trainings(folder)
     others = [line.split()[0] for line in unfinished if not line.endswith(" 0")]
     assert set(others) <= {DEFAULT_MLP.key}
+
+
+def somebody_is_left(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("n_interrupts", [1, 2])
+def test_ctrl_c_ends_a_run_with_its_workers(tmp_path: Path, n_interrupts: int) -> None:
+    """As in a terminal, where every process of the run gets it."""
+    settings = (*SETTINGS, "--workers", "2", "--epochs", "4000", "--fidelity", "off")
+    place = ("--results", str(tmp_path), "--name", "run")
+    process = start("evolve", *settings, *place, log=tmp_path / "log", start_new_session=True)
+    while not finished_trainings(tmp_path / "run") and process.poll() is None:
+        time.sleep(0.02)
+    for _ in range(n_interrupts):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.3)
+    _, errors = process.communicate(timeout=60)
+    # The second may come when all is done but for the end of Python.
+    assert process.returncode in (130, -signal.SIGINT)[:n_interrupts], errors
+    assert "Traceback" not in errors
+    end = time.monotonic() + 10
+    while somebody_is_left(process.pid):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 1.5])
+def test_ctrl_c_is_quiet_while_workers_start(tmp_path: Path, seconds: float) -> None:
+    place = ("--results", str(tmp_path), "--name", "run", "--workers", "2")
+    process = start("evolve", *SETTINGS, *place, log=tmp_path / "log", start_new_session=True)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert "LokyProcess" not in errors  # as its traceback would
+    assert process.returncode in (130, -signal.SIGINT), errors

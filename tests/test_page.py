@@ -26,12 +26,8 @@ from evonet.page.sections import SECTIONS, sections_of
 from evonet.page.sections_outcome import trust_section
 from evonet.page.view import View
 from evonet.run import evolve, train
-from evonet.store.record import (
-    RunRecord,
-    StoredCandidate,
-    StoredEvaluation,
-    StoredGeneration,
-)
+from evonet.store.record import RunRecord
+from evonet.store.rows import StoredCandidate, StoredEvaluation, StoredGeneration
 from evonet.store.snapshot import Snapshot
 
 __all__ = ["fake_training"]

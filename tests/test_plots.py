@@ -28,7 +28,8 @@ from evonet.genome import Genome, Layer
 from evonet.report import look, plots, population
 from evonet.report.figures import FIGURES, main, save_figures
 from evonet.report.tables import generations_table, population_table
-from evonet.store.record import RunRecord, StoredCandidate, StoredEvaluation, StoredGeneration
+from evonet.store.record import RunRecord
+from evonet.store.rows import StoredCandidate, StoredEvaluation, StoredGeneration
 
 ROOT = Path(__file__).parents[1]
 #: Scores by generation and candidate; None is a failed training.

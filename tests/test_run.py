@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sqlite3
 from dataclasses import replace
 from itertools import pairwise
@@ -26,6 +27,7 @@ from evonet.report.tables import candidates_table, generations_table
 from evonet.run import evolve, resume, save_population
 from evonet.sentences import result_lines
 from evonet.store.database import Database
+from evonet.store.folders import run_folders
 from evonet.store.record import RunRecord
 
 __all__ = ["fake_training"]
@@ -101,6 +103,20 @@ class StopAfter(Observer):
 
 @pytest.mark.usefixtures("fake_training")
 class TestResume:
+    def test_a_run_that_is_under_way_is_refused(self, config: RunConfig) -> None:
+        said = []
+
+        def resume_it_too() -> bool:
+            (folder,) = run_folders(config.results)
+            with pytest.raises(RecordError, match=rf"process {os.getpid()} on") as refused:
+                resume(folder)
+            said.append(str(refused.value))
+            return True
+
+        folder = evolve(config, should_stop=resume_it_too).folder
+        assert said
+        resume(folder)  # now that nobody is at it
+
     @pytest.mark.parametrize("n", [0, 1, 5, 6, 7, 13])
     def test_run_stopped_after_any_training_and_resumed_equals_one_that_was_not(
         self, config: RunConfig, n: int

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import signal
-import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fakes import FakeEvaluator, fake_score, fake_training
+from fakes import FakeEvaluator, fake_training
 from hypothesis import given
 from hypothesis import strategies as st
 from test_run import StopAfter
 
 from evonet.config import RunConfig, make_config
 from evonet.errors import ConfigError, TrainingError
-from evonet.evaluation import Evaluation, Request
+from evonet.evaluation import Request
 from evonet.evolution.methods import METHODS
 from evonet.evolution.search import Candidate, Search, SearchSettings
 from evonet.evolution.steady import SteadySearch
 from evonet.fitness import WORST
-from evonet.genome import Genome, Layer, SearchSpace
+from evonet.genome import Genome, SearchSpace
 from evonet.run import evolve, resume
 from evonet.store.record import RunRecord
-from evonet.training.processes import Processes
-from evonet.training.slots import ClusterSlots
 
 __all__ = ["fake_training"]
 
@@ -350,112 +343,3 @@ def test_where_all_fail_the_reason_is_given(
 def test_what_cannot_go_together_is_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         make_config({"asynchronous": True, **settings})
-
-
-# Slots
-
-
-class FakeCluster:
-    """Two workers that do what a test says: a training's fate by its seed."""
-
-    workers = 2
-
-    def __init__(self, dies: Callable[[Request], bool]) -> None:
-        self.dies = dies
-        self.submitted: list[list[int]] = []
-        self.open: list[tuple[Future[Any], Request]] = []
-
-    def share(self, value: object) -> object:
-        return value
-
-    def submit(self, function: Callable[..., Any], job: object, requests: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        self.open.append((future, requests[0]))
-        self.submitted.append([request.seed for _, request in self.open])
-        if any(self.dies(request) for _, request in self.open):
-            for other, _ in self.open:  # as a pool of processes that is broken
-                other.set_exception(RuntimeError("a worker died"))
-            self.open.clear()
-        elif len(self.open) == 2 or not self.dies(requests[0]):
-            future.set_result(function(job, requests))
-            self.open.remove((future, requests[0]))
-        return future
-
-    def release(self, shared: object) -> None:
-        self.open.clear()
-
-
-def request(seed: int) -> Request:
-    return Request(Genome((Layer(8 + seed, "relu"),), "matched_normal", "adam", 1e-3, 32), seed)
-
-
-def evaluation(of: Request, status: Any = "ok") -> Evaluation:
-    score = fake_score(of) if status == "ok" else None
-    return Evaluation(of.genome.key, of.seed, status, "", score, 1, (1.0,), (1.0,), 7, 0.1)
-
-
-def fake_train(_: object, requests: Any) -> list[tuple[Request, Evaluation]]:
-    return [(own, evaluation(own)) for own in requests]
-
-
-def died(of: Request, _: BaseException) -> Evaluation:
-    return evaluation(of, "out_of_memory")
-
-
-def test_a_training_that_kills_its_worker_fails_alone() -> None:
-    cluster = FakeCluster(lambda own: own.seed == 1)
-    with closing(ClusterSlots(cluster, fake_train, None, died)) as slots:
-        for seed in (0, 1, 2):
-            slots.submit(request(seed))
-        statuses = {}
-        while slots.n_busy:
-            own, found = slots.wait()
-            statuses[own.seed] = found.status
-    assert statuses == {0: "ok", 1: "out_of_memory", 2: "ok"}
-
-
-def test_what_is_refused_is_not_begun() -> None:
-    cluster = FakeCluster(lambda own: False)
-
-    def refuse(own: Request) -> Evaluation | None:
-        return evaluation(own, "out_of_memory") if own.seed == 1 else None
-
-    slots = ClusterSlots(cluster, fake_train, None, died, refuse)
-    for seed in (0, 1):
-        slots.submit(request(seed))
-    found = [slots.wait() for _ in range(2)]
-    assert [(own.seed, what.status) for own, what in found] == [(0, "ok"), (1, "out_of_memory")]
-    assert cluster.submitted == [[0]]
-
-
-def test_no_place_is_free_while_it_is_found_out_who_kills_workers() -> None:
-    cluster = FakeCluster(lambda own: own.seed == 1 and len(cluster.submitted) < 2)
-    slots = ClusterSlots(cluster, fake_train, None, died)
-    slots.submit(request(1))
-    slots.submit(request(2))
-    assert slots.wait()[0].seed == 2
-    assert (slots.n_free, slots.n_busy) == (0, 1)
-    own, found = slots.wait()
-    assert (own.seed, found.status, slots.n_free) == (1, "ok", 2)
-
-
-def _sleep_or_die(_: object, requests: Any) -> list[tuple[Request, Evaluation]]:
-    import os
-
-    if requests[0].seed == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.2)
-    return fake_train(None, requests)
-
-
-def test_real_processes_that_die_are_replaced() -> None:
-    with closing(ClusterSlots(Processes(2), _sleep_or_die, {"some": "data"}, died)) as slots:
-        slots.submit(request(0))
-        slots.submit(request(1))
-        statuses = {}
-        while slots.n_busy:
-            own, found = slots.wait()
-            statuses[own.seed] = found.status
-        slots.submit(request(2))
-        assert slots.wait()[1].status == "ok"
-    assert statuses == {0: "ok", 1: "out_of_memory"}

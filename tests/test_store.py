@@ -30,12 +30,8 @@ from evonet.genome import Genome, Layer
 from evonet.store.cache import ScoreCache
 from evonet.store.database import Database
 from evonet.store.folders import FILE, run_folders
-from evonet.store.record import (
-    RunRecord,
-    StoredCandidate,
-    StoredEvaluation,
-    StoredGeneration,
-)
+from evonet.store.record import RunRecord
+from evonet.store.rows import StoredCandidate, StoredEvaluation, StoredGeneration
 
 SCHEMA = "CREATE TABLE things (name TEXT UNIQUE)"
 GENOME = Genome((Layer(8, "relu", 0.5), Layer(4, "tanh")), "he_normal", "momentum", 0.1, 32, 0.9)
@@ -288,7 +284,9 @@ class TestDamage:
         path.write_bytes(whole)
         assert read_all(record.folder) == expected
 
-    def test_a_cache_with_any_bit_flipped_is_read_or_refused(self, tmp_path: Path) -> None:
+    def test_a_cache_with_any_bit_flipped_is_read_refused_or_done_without(
+        self, tmp_path: Path
+    ) -> None:
         cache = ScoreCache(tmp_path)
         cache.put("ab", EVALUATION)
         cache.close()
@@ -299,9 +297,10 @@ class TestDamage:
             damaged = bytearray(whole)
             damaged[place] ^= 1 << place % 8
             path.write_bytes(damaged)
-            with raises_at_most(RecordError), closing(ScoreCache(tmp_path)) as cache:
+            said: list[str] = []
+            with raises_at_most(RecordError), closing(ScoreCache(tmp_path, said.append)) as cache:
                 cache.get("ab")
-                flips["read"] += 1
+                flips["read"] += not said
             flips["all"] += 1
         assert flips["read"] < flips["all"] - 200
 
@@ -541,7 +540,75 @@ class TestFolders:
         assert run_folders(results / "none") == []
 
 
+class TestClaim:
+    def test_one_process_at_a_time_goes_on_with_a_run(self, record: RunRecord) -> None:
+        """The second is told of the first, and takes its place once that was killed."""
+        code = f"""if True:
+            import time
+            from pathlib import Path
+            from evonet.store.record import RunRecord
+            record = RunRecord(Path({str(record.folder)!r}))
+            record.claim()
+            print("claimed", flush=True)
+            time.sleep(60)
+        """
+        first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+        try:
+            assert first.stdout is not None
+            assert first.stdout.readline() == b"claimed\n"
+            with pytest.raises(RecordError, match=rf"is being worked on by process {first.pid} on"):
+                record.claim()
+            read_all(record.folder)  # looking at it is nobody's claim
+        finally:
+            first.kill()
+            first.communicate()
+        record.claim()
+        assert f"process {os.getpid()} on" in record.fact("claimed_by")
+
+    def test_a_run_that_is_closed_is_left_to_others(self, record: RunRecord) -> None:
+        with RunRecord(record.folder) as first:
+            first.claim()
+            with pytest.raises(RecordError, match="is being worked on"):
+                record.claim()
+        record.claim()
+
+    def test_a_file_system_without_locks_is_said(
+        self, record: RunRecord, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def connect(*_: object, **__: object) -> sqlite3.Connection:
+            raise sqlite3.OperationalError("locking protocol")
+
+        monkeypatch.setattr(sqlite3, "connect", connect)
+        with pytest.raises(RecordError, match=r"has locks: .*\. Use another --results"):
+            record.claim()
+        with pytest.raises(RecordError, match=r"no locks, as some network drives: go on with a"):
+            RunRecord(record.folder)
+
+
 class TestScoreCache:
+    def test_a_file_that_is_deleted_under_way_is_made_again(self, tmp_path: Path) -> None:
+        said: list[str] = []
+        with closing(ScoreCache(tmp_path, said.append)) as cache:
+            cache.put("ab", EVALUATION)
+            (tmp_path / "scores.sqlite").unlink()
+            cache.put("cd", EVALUATION)
+            assert cache.get("cd") == EVALUATION
+        with closing(ScoreCache(tmp_path)) as again:
+            assert again.get("cd") == EVALUATION
+        assert said == []
+
+    def test_a_file_that_is_damaged_under_way_is_done_without(self, tmp_path: Path) -> None:
+        said: list[str] = []
+        with closing(ScoreCache(tmp_path, said.append)) as cache:
+            cache.put("ab", EVALUATION)
+            (tmp_path / "scores.sqlite").write_bytes(b"no database" * 1000)
+            for _ in range(2):
+                cache.put("cd", EVALUATION)
+                assert cache.get("ab") is None
+        assert len(said) == 1
+        assert said[0].startswith("The run goes on without the score cache. ")
+        assert "The file is damaged." in said[0]
+
     def test_a_score_is_kept_for_the_next_run(self, tmp_path: Path) -> None:
         first, second = ScoreCache(tmp_path), ScoreCache(tmp_path)
         try:

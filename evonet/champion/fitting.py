@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import NamedTuple
 
-from joblib import Parallel, delayed
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
 from evonet.data.dataset import Dataset
@@ -16,10 +16,13 @@ from evonet.evaluation import Budget
 from evonet.genome import Genome
 from evonet.metrics import FEW_ROWS, Metric
 from evonet.streams import training_seed
+from evonet.training.costs import rows_of
 from evonet.training.evaluator import Outcome, output_score, refusal, tried
-from evonet.training.processes import hush_tracker
+from evonet.training.plan import seconds_allowed
+from evonet.training.processes import processes_here
+from evonet.training.slots import ClusterSlots, each_of
 from evonet.training.trained import Trained
-from evonet.training.worker import prepare_worker
+from evonet.training.worker import ended_after, lost_outcome
 
 
 def fit(
@@ -78,26 +81,52 @@ class Fitter:
     workers: int = 1
 
     def fit_all(self, fits: Sequence[Fit]) -> list[Outcome[Trained]]:
-        """What came of each fit, in their order.
+        """What came of each fit, in their order; one that ends its worker process has failed."""
+        terms = _Terms(replace(self.dataset.without_test(), folds=()), self.metric, self.loss)
+        numbered = list(enumerate(fits))
+        cluster = processes_here(self.workers)
+        if cluster is None or not fits:
+            return [outcome for _, outcome in _fit_portion(terms, numbered)]
+        shared = cluster.share(terms)
+        fit_there, lost = partial(_fit_portion, in_time=True), partial(_lost, terms)
+        try:
+            with closing(ClusterSlots(cluster, None, fit_there, lambda: shared, lost)) as slots:
+                found = dict(each_of(slots, [[own] for own in numbered]))
+        finally:
+            cluster.release(shared)
+        return [found[own] for own in numbered]
 
-        Where a process dies, most likely for want of memory, this one fits one after the other.
-        """
-        data = replace(self.dataset.without_test(), folds=())
-        asked = [(f.genome, data, self.metric, self.loss, f.budget, f.seed) for f in fits]
-        n = min(self.workers, len(fits))
-        if n > 1:
-            hush_tracker()
-            try:  # writable maps: Numba compiles for arrays that may be written, and writes none
-                pool = Parallel(n, backend="loky", mmap_mode="c")
-                return list(pool(delayed(_fit_in_worker)(*arguments) for arguments in asked))
-            except TerminatedWorkerError:
-                pass
-        return [fit(*arguments) for arguments in asked]
+
+class _Terms(NamedTuple):
+    """What all fits have in common."""
+
+    dataset: Dataset
+    metric: Metric
+    loss: str
+
+    def seconds_allowed(self, asked: Fit) -> float:
+        """How long a fit may take."""
+        return seconds_allowed(asked.genome, rows_of(self.dataset), asked.budget, None)
 
 
-def _fit_in_worker(*args: Any) -> Outcome[Trained]:
-    prepare_worker()
-    return fit(*args)
+_Numbered = tuple[int, Fit]
+
+
+def _fit_portion(
+    terms: _Terms, portion: Sequence[_Numbered], in_time: bool = False
+) -> list[tuple[_Numbered, Outcome[Trained]]]:
+    """Fit some networks in this process; see ``worker.train``."""
+    done = []
+    for number, own in portion:
+        with ended_after(terms.seconds_allowed(own)) if in_time else nullcontext():
+            done.append(((number, own), fit(own.genome, *terms, own.budget, own.seed)))
+    return done
+
+
+def _lost(
+    terms: _Terms, numbered: _Numbered, error: BaseException, seconds: float
+) -> Outcome[Trained]:
+    return lost_outcome(error, seconds, terms.seconds_allowed(numbered[1]))
 
 
 def best_fit(

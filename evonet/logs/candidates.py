@@ -9,7 +9,8 @@ from itertools import accumulate
 
 from evonet.genome import Genome
 from evonet.genome.genes import LAYER_GENES, NETWORK_GENES, Value
-from evonet.store.record import RunRecord, StoredCandidate, StoredEvaluation
+from evonet.store.record import RunRecord
+from evonet.store.rows import StoredCandidate, StoredEvaluation
 
 
 @dataclass(frozen=True)

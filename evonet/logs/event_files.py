@@ -34,7 +34,8 @@ from evonet.genome import SearchSpace
 from evonet.genome.space import Gene
 from evonet.logs.candidates import Entry, entries, gene_of, hyperparameter_names, hyperparameters
 from evonet.store.exports import exporting
-from evonet.store.record import RunRecord, StoredCandidate
+from evonet.store.record import RunRecord
+from evonet.store.rows import StoredCandidate
 
 FOLDER = "tensorboard"
 #: TensorBoard reads every file with "tfevents" in its name.

@@ -11,7 +11,7 @@ from evonet.page.charts_outcome import Bar, draw_bars
 from evonet.page.charts_search import draw_spent
 from evonet.page.view import View
 from evonet.sentences import time_text
-from evonet.store.record import StoredEvaluation
+from evonet.store.rows import StoredEvaluation
 
 #: Rows of a table, at most.
 _MOST_ROWS = 60

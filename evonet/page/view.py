@@ -22,7 +22,8 @@ from evonet.report.tables import (
 )
 from evonet.report.words import metric_words
 from evonet.sentences import score_text
-from evonet.store.record import RunRecord, StoredCandidate, StoredEvaluation
+from evonet.store.record import RunRecord
+from evonet.store.rows import StoredCandidate, StoredEvaluation
 
 if TYPE_CHECKING:
     from evonet.diagnosis.diagnosis import Diagnosis

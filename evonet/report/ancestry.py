@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from evonet.genome import Genome
 from evonet.genome.genes import LAYER_GENES, NETWORK_GENES
-from evonet.store.record import StoredCandidate
+from evonet.store.rows import StoredCandidate
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from evonet.fitness import Fitness, fitnesses, front, rank, surpasses
 from evonet.genome import Genome
 from evonet.genome.genes import KINDS, LAYER_GENES, NETWORK_GENES
 from evonet.metrics import METRICS
-from evonet.store.record import RunRecord, StoredEvaluation
+from evonet.store.record import RunRecord
+from evonet.store.rows import StoredEvaluation
 
 
 def gene_columns(genome: Genome) -> dict[str, Any]:

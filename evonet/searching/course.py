@@ -17,7 +17,7 @@ from evonet.finale import timetable
 from evonet.fitness import fitness, rank
 from evonet.progress import Clock, GenerationSummary
 from evonet.session import Session
-from evonet.store.record import StoredCandidate, StoredEvaluation, StoredGeneration
+from evonet.store.rows import StoredCandidate, StoredEvaluation, StoredGeneration
 
 
 class Course:

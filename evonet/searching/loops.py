@@ -10,20 +10,24 @@ from evonet.evolution.steady import SteadySearch
 from evonet.progress import Clock
 from evonet.searching.course import Course, exhausted, stored_candidate
 from evonet.session import Session
-from evonet.store.cache import ScoreCache
-from evonet.store.record import RunRecord, StoredEvaluation, StoredPending
+from evonet.store.record import RunRecord
+from evonet.store.rows import StoredEvaluation, StoredPending
+from evonet.training.cached import CachedEvaluator
 
 
 def search_for_winner(session: Session, clock: Clock) -> str | None:
     """Search until a limit. Why the search ended, or None where the user stopped it."""
     loop = _without_barrier if session.setup.config.asynchronous else _by_generations
-    with closing(ScoreCache(session.record.folder.parent)) as cache:
-        return loop(session, clock, cache)
+    with (
+        closing(session.score_cache()) as cache,
+        closing(session.evaluator(cache)) as evaluator,
+    ):
+        return loop(session, clock, evaluator)
 
 
-def _by_generations(session: Session, clock: Clock, cache: ScoreCache) -> str | None:
+def _by_generations(session: Session, clock: Clock, evaluator: CachedEvaluator) -> str | None:
     """Ask for a generation, train it, tell of it."""
-    setup, search, evaluator = session.setup, session.search(), session.evaluator(cache)
+    setup, search = session.setup, session.search()
     course = Course(session, clock, search)
     while (over := course.over_for_good(search)) is None:
         hurdles = course.hurdles(search)
@@ -49,12 +53,12 @@ def _by_generations(session: Session, clock: Clock, cache: ScoreCache) -> str | 
     return over
 
 
-def _without_barrier(session: Session, clock: Clock, cache: ScoreCache) -> str | None:
+def _without_barrier(session: Session, clock: Clock, evaluator: CachedEvaluator) -> str | None:
     """Ask for a candidate whenever there is room for its training; tell of each that is done."""
     setup, record, steady = session.setup, session.record, session.steady_search()
     course = Course(session, clock, steady.before, _known(record, steady))
     waiting = deque(_waiting(session))
-    with closing(session.evaluator(cache).slots()) as slots:
+    with closing(evaluator.slots()) as slots:
         while (over := course.over_for_good(steady.search)) is None:
             hurdles = course.hurdles(steady.before)
             steady.times = ETA if hurdles else 1
@@ -74,6 +78,8 @@ def _without_barrier(session: Session, clock: Clock, cache: ScoreCache) -> str |
                     else:
                         break
                 if not slots.n_busy:
+                    if over := course.over():  # since it was asked above
+                        return over
                     break
                 stored = slots.wait()
                 course.add(stored)

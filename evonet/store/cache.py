@@ -2,37 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+from evonet.errors import RecordError
 from evonet.evaluation import Evaluation
 from evonet.store.database import Database
 
+T = TypeVar("T")
 FILE = "scores.sqlite"
 _VERSION = 3
 _SCHEMA = "CREATE TABLE scores (key TEXT PRIMARY KEY, evaluation TEXT NOT NULL) WITHOUT ROWID"
 
 
 class ScoreCache:
-    """Evaluations by score key (see ``evaluation.score_key``)."""
+    """Evaluations by score key (see ``evaluation.score_key``).
 
-    def __init__(self, results: Path) -> None:
-        """Open the cache of a results folder, making it if there is none."""
-        self._database = Database(results / FILE, "score cache", _VERSION, _SCHEMA, create=True)
+    What it saves is time, and no result hangs on it: one that fails under way is opened again, as
+    after its file was deleted, and if that is no help the run goes on without it.
+    """
+
+    def __init__(self, results: Path, on_loss: Callable[[str], None] = lambda _: None) -> None:
+        """Open the cache of a results folder, making it if there is none.
+
+        Args:
+            results: the folder.
+            on_loss: told why, where the run has to go on without.
+
+        Raises:
+            RecordError: there is a file that is no score cache of this version.
+        """
+        self._file, self._on_loss = results / FILE, on_loss
+        self._database: Database | None = self._opened()
 
     def get(self, key: str) -> Evaluation | None:
         """The evaluation kept under a key, or None."""
-        found = self._database.read(
-            Evaluation.from_json, "SELECT evaluation FROM scores WHERE key = ?", (key,)
-        )
+        statement = "SELECT evaluation FROM scores WHERE key = ?"
+        found = self._tried(lambda file: file.read(Evaluation.from_json, statement, (key,)))
         return found[0] if found else None
 
     def put(self, key: str, evaluation: Evaluation) -> None:
         """Keep an evaluation; on return it is on disk."""
-        with self._database.transaction():
-            self._database.execute(
-                "INSERT OR REPLACE INTO scores VALUES (?, ?)", (key, evaluation.to_json())
-            )
+
+        def write(file: Database) -> None:
+            with file.transaction():
+                file.execute(
+                    "INSERT OR REPLACE INTO scores VALUES (?, ?)", (key, evaluation.to_json())
+                )
+
+        self._tried(write)
 
     def close(self) -> None:
         """Close the file."""
-        self._database.close()
+        if self._database is not None:
+            self._database.close()
+
+    def _opened(self) -> Database:
+        return Database(self._file, "score cache", _VERSION, _SCHEMA, create=True)
+
+    def _tried(self, use: Callable[[Database], T]) -> T | None:
+        if self._database is None:
+            return None
+        try:
+            return use(self._database)
+        except RecordError:
+            self._database.close()
+        self._database = None
+        try:
+            self._database = self._opened()
+            return use(self._database)
+        except RecordError as error:
+            self.close()
+            self._database = None
+            self._on_loss(f"The run goes on without the score cache. {error}")
+            return None

@@ -108,6 +108,11 @@ class Database:
                 )
             elif "locked" in reason or "constraint" in reason:
                 advice = "Another process is writing to it. Wait for it to end"
+            elif "I/O" in reason or "locking" in reason:
+                advice = (
+                    "The disk fails, or its file system has no locks, as some network drives: go "
+                    "on with a copy of the run elsewhere"
+                )
             else:
                 advice = "Check that its folder exists and can be written"
             raise RecordError(f"{self.path}: {reason}. {advice}.") from error

@@ -22,15 +22,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from evonet.errors import RecordError
-from evonet.evaluation import Evaluation, Hurdle
 from evonet.genome import Genome
+from evonet.store.claim import Claim, this_process
 from evonet.store.database import Database
 from evonet.store.folders import FILE, new_folder
+from evonet.store.rows import (
+    StoredCandidate,
+    StoredEvaluation,
+    StoredGeneration,
+    StoredPending,
+    read_candidate,
+    read_evaluation,
+    read_generation,
+    read_pending,
+)
 
 VERSION = 8
 _SCHEMA = """
@@ -61,75 +71,6 @@ CREATE TABLE winners (number INTEGER PRIMARY KEY, winner TEXT NOT NULL)
 """
 _EVALUATIONS = "SELECT score_key, origin, genome, evaluation, repeat FROM evaluations"
 
-Origin = Literal["trained", "cached"]
-
-
-@dataclass(frozen=True)
-class StoredEvaluation:
-    """An evaluation in the record.
-
-    Attributes:
-        score_key: what it is kept under.
-        origin: trained by this run, or taken from the score cache.
-        genome: the genome that was trained.
-        evaluation: what the training said.
-        repeat: 0 for a training of the search; 1 and up for a finalist's again.
-    """
-
-    score_key: str
-    origin: Origin
-    genome: Genome
-    evaluation: Evaluation
-    repeat: int = 0
-
-
-@dataclass(frozen=True)
-class StoredCandidate:
-    """A genome a generation asked for: where it stood and what it came from."""
-
-    generation: int
-    slot: int
-    genome_key: str
-    score_key: str
-    operator: str
-    parents: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class StoredPending:
-    """A genome that a search without a barrier has asked for and was not told of yet.
-
-    Attributes:
-        genome: what is being trained.
-        operator: the operators that made it.
-        parents: keys of the genomes it was made from.
-        hurdles: what its training must reach on its way.
-    """
-
-    genome: Genome
-    operator: str
-    parents: tuple[str, ...]
-    hurdles: tuple[Hurdle, ...]
-
-
-@dataclass(frozen=True)
-class StoredGeneration:
-    """A finished generation.
-
-    Attributes:
-        number: from 0.
-        population: (genome key, fitness by score) of the survivors, best first.
-        stalled: generations in a row, up to this one, without progress.
-        seconds: wall-clock time it took, all sessions together.
-        hypervolume: of the Pareto front up to this one; None with one objective.
-    """
-
-    number: int
-    population: tuple[tuple[str, float], ...]
-    stalled: int
-    seconds: float
-    hypervolume: float | None = None
-
 
 class RunRecord:
     """The record of one run, open for reading and writing."""
@@ -150,6 +91,7 @@ class RunRecord:
                 "`evonet list` names the runs."
             )
         self._database = self._open(folder / FILE)
+        self._claim: Claim | None = None
 
     def _open(self, file: Path) -> Database:
         return Database(file, *self.FORMAT, create=False)
@@ -188,8 +130,23 @@ class RunRecord:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and leave the run to others."""
         self._database.close()
+        if self._claim is not None:
+            self._claim.give_up()
+
+    def claim(self) -> None:
+        """Make this process the only one that goes on with the run, until the record is closed.
+
+        Raises:
+            RecordError: another process is at it; says which.
+        """
+        self._claim = Claim(self.folder, self.fact("claimed_by") or "another process")
+        try:
+            self.set_facts({"claimed_by": this_process()})
+        except BaseException:
+            self._claim.give_up()
+            raise
 
     # Facts
 
@@ -222,7 +179,7 @@ class RunRecord:
     def evaluation(self, score_key: str) -> StoredEvaluation | None:
         """The evaluation under a score key, or None."""
         found = self._database.read(
-            _stored_evaluation,
+            read_evaluation,
             f"{_EVALUATIONS} WHERE score_key = ?",
             (score_key,),
         )
@@ -231,13 +188,13 @@ class RunRecord:
     def evaluations(self) -> list[StoredEvaluation]:
         """All evaluations of the search, in the order in which they were written."""
         return self._database.read(
-            _stored_evaluation, f"{_EVALUATIONS} WHERE repeat = 0 ORDER BY position"
+            read_evaluation, f"{_EVALUATIONS} WHERE repeat = 0 ORDER BY position"
         )
 
     def repeats(self) -> list[StoredEvaluation]:
         """All trainings of finalists again, in the order in which they were written."""
         return self._database.read(
-            _stored_evaluation, f"{_EVALUATIONS} WHERE repeat > 0 ORDER BY position"
+            read_evaluation, f"{_EVALUATIONS} WHERE repeat > 0 ORDER BY position"
         )
 
     def count_trainings(self) -> int:
@@ -285,7 +242,7 @@ class RunRecord:
     def generations(self) -> list[StoredGeneration]:
         """All finished generations, the first one first."""
         return self._database.read(
-            _stored_generation,
+            read_generation,
             "SELECT number, population, stalled, seconds, hypervolume FROM generations "
             "ORDER BY number",
         )
@@ -296,7 +253,7 @@ class RunRecord:
 
     def _candidates(self, where: str) -> list[StoredCandidate]:
         return self._database.read(
-            _stored_candidate,
+            read_candidate,
             "SELECT generation, slot, genome_key, score_key, operator, parents FROM candidates "
             f"{where} ORDER BY generation, slot",
         )
@@ -334,7 +291,7 @@ class RunRecord:
     def pending(self) -> list[StoredPending]:
         """What is asked for and not told of, in the order in which it was asked for."""
         return self._database.read(
-            _stored_pending,
+            read_pending,
             "SELECT genome, operator, parents, hurdles FROM pending ORDER BY number",
         )
 
@@ -360,34 +317,3 @@ def _write_facts(database: Database, facts: dict[str, Any]) -> None:
             database.execute(
                 "INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value))
             )
-
-
-def _stored_evaluation(
-    score_key: str, origin: Origin, genome: str, evaluation: str, repeat: int
-) -> StoredEvaluation:
-    made = Genome.from_dict(json.loads(genome)), Evaluation.from_json(evaluation)
-    return StoredEvaluation(score_key, origin, *made, int(repeat))
-
-
-def _stored_generation(
-    number: int, population: str, stalled: int, seconds: float, hypervolume: float | None
-) -> StoredGeneration:
-    pairs = tuple((str(key), float(value)) for key, value in json.loads(population))
-    return StoredGeneration(number, pairs, stalled, seconds, hypervolume)
-
-
-def _stored_pending(genome: str, operator: str, parents: str, hurdles: str) -> StoredPending:
-    return StoredPending(
-        Genome.from_dict(json.loads(genome)),
-        operator,
-        tuple(json.loads(parents)),
-        tuple(Hurdle(**hurdle) for hurdle in json.loads(hurdles)),
-    )
-
-
-def _stored_candidate(
-    generation: int, slot: int, genome_key: str, score_key: str, operator: str, parents: str
-) -> StoredCandidate:
-    return StoredCandidate(
-        generation, slot, genome_key, score_key, operator, tuple(json.loads(parents))
-    )

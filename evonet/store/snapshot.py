@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from evonet.errors import RecordError
 from evonet.store.database import Database
-from evonet.store.record import RunRecord, StoredCandidate, StoredEvaluation, StoredGeneration
+from evonet.store.record import RunRecord
+from evonet.store.rows import StoredCandidate, StoredEvaluation, StoredGeneration
 
 T = TypeVar("T")
 #: Seconds to wait for a run that is just writing.

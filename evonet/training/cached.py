@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from evonet.evaluation import Evaluation, Request, as_asked, score_key
 from evonet.genome import Genome
 from evonet.store.cache import ScoreCache
-from evonet.store.record import RunRecord, StoredEvaluation
+from evonet.store.record import RunRecord
+from evonet.store.rows import StoredEvaluation
 from evonet.training.evaluator import Evaluator
 from evonet.training.slots import Slots
 
@@ -56,6 +57,10 @@ class CachedEvaluator:
         """Places to train one request at a time."""
         return CachedSlots(self, self.inner.slots())
 
+    def close(self) -> None:
+        """Free what is held for trainings; nothing more is trained."""
+        self.inner.close()
+
     def known(self, request: Request) -> StoredEvaluation | None:
         """What the record or the cache know of a request; then it is in the record."""
         key = self.key(request)
@@ -92,7 +97,7 @@ class CachedEvaluator:
 class CachedSlots:
     """Places to train what the record and the cache do not know."""
 
-    def __init__(self, evaluator: CachedEvaluator, inner: Slots) -> None:
+    def __init__(self, evaluator: CachedEvaluator, inner: Slots[Request, Evaluation]) -> None:
         self._evaluator, self._inner = evaluator, inner
         self._known: deque[StoredEvaluation] = deque()
 
@@ -114,13 +119,16 @@ class CachedSlots:
     def submit(self, request: Request) -> None:
         """Train a request, if need be."""
         if (stored := self._evaluator.known(request)) is None:
-            self._inner.submit(request)
+            self._inner.submit([request])
         else:
             self._known.append(stored)
 
     def wait(self) -> StoredEvaluation:
         """The next that is known, and written down."""
-        return self._known.popleft() if self._known else self._evaluator.keep(*self._inner.wait())
+        if self._known:
+            return self._known.popleft()
+        ((request, trained),) = self._inner.wait()
+        return self._evaluator.keep(request, trained)
 
     def close(self) -> None:
         """Give up what is being trained."""

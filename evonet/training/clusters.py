@@ -1,4 +1,4 @@
-"""Clusters of machines that train: Dask's and Ray's, behind the little that the engine needs.
+"""Clusters that train: Dask's, Ray's and threads, behind the little that the engine needs.
 
 Not through joblib's backends for them (joblib 1.6, Ray 2.60): joblib never hears of a batch whose
 Dask workers all died, and its backend for Ray hands nothing back before everything is done, where
@@ -8,8 +8,8 @@ each training is to be written down as soon as it is known.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from logging import ERROR, getLogger
 from types import MappingProxyType
@@ -40,11 +40,19 @@ class Cluster(Protocol):
         ...
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
-        """Call a function on some worker; on another one where that dies."""
+        """Call a function on some worker, once one is free."""
+        ...
+
+    def is_lost(self, error: BaseException, /) -> bool:
+        """Whether a call's error is that of a worker that died."""
+        ...
+
+    def give_up(self, futures: Sequence[Future[Any]]) -> None:
+        """Nobody will hear of some calls."""
         ...
 
     def release(self, shared: Any) -> None:
-        """Forget a value that was shared."""
+        """Forget a value that was shared; none of its calls is under way."""
         ...
 
 
@@ -88,6 +96,14 @@ class DaskCluster:
         """Call a function on a worker that is free."""
         return self._executor.submit(function, *arguments)
 
+    def is_lost(self, error: BaseException) -> bool:
+        """Any error but that of a package which a worker lacks."""
+        return not isinstance(error, ImportError)
+
+    def give_up(self, futures: Sequence[Future[Any]]) -> None:
+        """Cancel calls that have not begun; what has begun ends unheard."""
+        _cancel(futures)
+
     def release(self, shared: Any) -> None:
         """Let the scheduler forget a value."""
         shared.release()
@@ -123,8 +139,54 @@ class RayCluster:
         future: Future[Any] = self._call.remote(function, *arguments).future()
         return future
 
+    def is_lost(self, error: BaseException) -> bool:
+        """Any error but that of a package which a worker lacks."""
+        return not isinstance(error, ImportError)
+
+    def give_up(self, futures: Sequence[Future[Any]]) -> None:
+        """Cancel calls that have not begun; what has begun ends unheard."""
+        _cancel(futures)
+
     def release(self, shared: Any) -> None:
         """Nothing: Ray forgets what nobody holds."""
+
+
+class Threads:
+    """Threads of this process: what they wait for is elsewhere, as on GPUs."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._pool = ThreadPoolExecutor(workers)
+
+    @property
+    def workers(self) -> int:
+        """Threads, whether they run already or not."""
+        return self._workers
+
+    def share(self, value: object) -> Any:
+        """The value: threads have it already."""
+        return value
+
+    def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
+        """Call a function in a thread that is free."""
+        return self._pool.submit(function, *arguments)
+
+    def is_lost(self, _: BaseException, /) -> bool:
+        """Never: a thread does not die alone."""
+        return False
+
+    def give_up(self, futures: Sequence[Future[Any]]) -> None:
+        """Wait for calls that have begun."""
+        _cancel(futures)
+        wait(futures)
+
+    def release(self, shared: Any) -> None:
+        """Nothing: it was never copied."""
+
+
+def _cancel(futures: Sequence[Future[Any]]) -> None:
+    for future in futures:
+        future.cancel()
 
 
 def _itself(value: Any) -> Any:

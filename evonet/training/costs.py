@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from evonet.data.dataset import Dataset
 from evonet.genome import Genome
 
 
@@ -40,6 +41,14 @@ class Costs(NamedTuple):
 SECONDS = Costs(2.7e-11, 4.9e-10, 3.4e-9, 4.3e-6)
 #: Seconds of a training besides its epochs: weights to draw, a score to compute.
 PER_TRAINING = 3e-3
+
+
+def rows_of(dataset: Dataset) -> Rows:
+    """Data as a plan sees them; of folds the largest."""
+    folds = dataset.scored_on
+    data = max(folds, key=lambda fold: len(fold.train) * fold.n_inputs)
+    n_rows = len(data.train), len(data.validation)
+    return Rows(data.n_inputs, data.target.n_outputs, *n_rows, len(folds))
 
 
 def costs_of(genome: Genome, rows: Rows) -> Costs:

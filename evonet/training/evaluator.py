@@ -32,8 +32,12 @@ class Evaluator(Protocol):
         """Train what is requested; every request comes back once, in any order."""
         ...
 
-    def slots(self) -> Slots:
+    def slots(self) -> Slots[Request, Evaluation]:
         """Places to train one request at a time."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds; nothing more is trained."""
         ...
 
 
@@ -68,9 +72,12 @@ class KerasEvaluator:
             seconds = time.perf_counter() - started
             yield request, evaluation_of(request, self.dataset, outcomes, seconds)
 
-    def slots(self) -> OneSlot:
+    def slots(self) -> OneSlot[Request, Evaluation]:
         """One place to train."""
-        return OneSlot(lambda request: next(self.evaluate([request]))[1])
+        return OneSlot(lambda portion: list(self.evaluate(portion)))
+
+    def close(self) -> None:
+        """It holds nothing."""
 
 
 class Curves(Protocol):

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from evonet.evaluation import Budget, Request
@@ -28,6 +30,11 @@ _NUMBERS_PER_PARAMETER = 6
 #: Rows at a time where nothing is learned, on a CPU and in groups: enough for fast products, few
 #: enough for the cache. Untuned.
 ROWS_AT_ONCE, _GROUP_ROWS_AT_ONCE = 128, 1024
+#: Times the predicted seconds that a training may take, and the fewest and most seconds, since
+#: timers have a limit too. Untuned.
+_TIMES_PREDICTED, _LEAST_ALLOWED, _MOST_ALLOWED = 50, 600.0, 1e6
+#: Where Linux says how much memory a container has.
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 #: Bytes of the optimizer's coefficients in a step, and of what it takes to compute them.
 _BYTES_PER_STEP = 150
 #: Share of the memory that trainings may take. Untuned.
@@ -224,6 +231,22 @@ def rows_at_once(n_validation: int) -> int:
     return min(n_validation, _GROUP_ROWS_AT_ONCE)
 
 
+def seconds_allowed(genome: Genome, rows: Rows, budget: Budget, timeout: float | None) -> float:
+    """How long a training in another process may take, on all folds, before that is ended.
+
+    Args:
+        genome: what is trained.
+        rows: the data set.
+        budget: how long it may train.
+        timeout: seconds that it may take on a fold; if None, far more than predicted, and ten
+            minutes at least: who takes longer hangs, and is not just on a machine that is busy.
+    """
+    if timeout is not None:
+        return timeout * rows.n_folds
+    predicted = rows.n_folds * budget.epochs * seconds_per_epoch(genome, rows)
+    return min(max(_LEAST_ALLOWED, _TIMES_PREDICTED * predicted), _MOST_ALLOWED)
+
+
 def available_cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -231,12 +254,29 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def most_processes() -> int:
+    """Processes that the memory suffices for, before they have data."""
+    share = _MEMORY_SHARE * memory_bytes() / _PROCESS_BYTES
+    return max(1, int(min(share, 10**6)))
+
+
 def memory_bytes() -> float:
-    """Physical memory of this machine; infinite where the system does not tell."""
+    """Memory that this process may use: the machine's, or its container's where that is less.
+
+    Infinite where the system does not tell.
+    """
     try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        physical = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (ValueError, OSError, AttributeError):
-        return float("inf")
+        physical = math.inf
+    return min([physical, *_container_limits()])
+
+
+def _container_limits() -> Iterator[float]:
+    """Bytes that control groups allow on Linux, of version 2 and of version 1."""
+    for file in _LIMITS:
+        with suppress(OSError, ValueError):  # none, or the word max
+            yield float(int(Path(file).read_text()))
 
 
 def _planned(request: Request, rows: Rows, budget: Budget, device: str) -> Planned:

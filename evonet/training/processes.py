@@ -1,91 +1,313 @@
-"""Processes of this machine as a cluster, for trainings that are handed out one at a time."""
+"""Processes of this machine as a cluster: each with a pipe of its own, so that it dies alone."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import import_module
+from multiprocessing import Pipe, current_process
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import joblib
-from joblib.externals.loky import ProcessPoolExecutor
-from joblib.externals.loky.backend import resource_tracker
+from joblib.externals.loky.backend import get_context, resource_tracker
 
-from evonet.training.worker import follow
+from evonet.errors import TrainingError
+from evonet.training.plan import available_cores
 
+#: What libraries read, when they are loaded, to know how many threads they may start.
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
 _HUSHED = "ignore:resource_tracker:UserWarning"
+#: Seconds that a process has to end once it is told to.
+_PATIENCE = 5
+
+
+class ProcessDiedError(Exception):
+    """A process ended while it was called.
+
+    Attributes:
+        exit_code: of the process; that of a signal is below zero.
+    """
+
+    def __init__(self, exit_code: int | None) -> None:
+        """Say how it ended.
+
+        Args:
+            exit_code: None where nobody knows.
+        """
+        super().__init__(f"exit code {exit_code}")
+        self.exit_code = exit_code
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it was killed, as systems do that have no memory left."""
+        return self.exit_code in (None, -getattr(signal, "SIGKILL", 9))
+
+
+def is_own_fault(error: BaseException) -> bool:
+    """Whether a worker ended by what it did, as in a crash; else others may have taken its memory.
+
+    Args:
+        error: of its call.
+    """
+    return isinstance(error, ProcessDiedError) and not error.was_killed
 
 
 @dataclass(frozen=True)
 class _Shared:
-    """A value in a file of this process's own, whose arrays workers map into their memory."""
+    """A value in a folder of this process's own, whose arrays workers map into their memory."""
 
-    file: str
+    folder: str
+
+    @property
+    def file(self) -> str:
+        return str(Path(self.folder) / "shared")
 
 
 class Processes:
-    """Worker processes; one that dies takes all that is under way with it, and is replaced."""
+    """Worker processes; one that dies is replaced, and no other hears of it."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(
+        self, workers: int, loads: str = "evonet.training.trainer", idle_seconds: float = 300
+    ) -> None:
         """Start none yet.
 
         Args:
             workers: processes.
+            loads: a module that they load before they are called.
+            idle_seconds: after which a process that nobody calls ends.
         """
         self._workers = workers
-        self._pool: ProcessPoolExecutor | None = None
-        self._folder = ""
+        threads = str(max(1, available_cores() // workers))
+        self._how = loads, idle_seconds, {n: os.environ.get(n, threads) for n in _THREADS}
+        self._places = threading.Semaphore(workers)
+        self._idle: list[_Worker] = []
+        self._busy: dict[Future[Any], _Worker] = {}
 
     @property
     def workers(self) -> int:
         """Processes, whether they run already or not."""
         return self._workers
 
+    def start(self, n: int) -> None:
+        """Start some processes, which load what they will need meanwhile; those it can."""
+        self._idle = [worker for worker in self._idle if worker.is_ready]
+        with suppress(OSError):  # who needs one will hear of it
+            while len(self._idle) + len(self._busy) < min(n, self._workers):
+                self._idle.append(_Worker(*self._how))
+
     def share(self, value: object) -> _Shared:
-        """Write a value where every process reads it."""
-        hush_tracker()
-        self._folder = tempfile.mkdtemp(prefix="evonet-")
-        resource_tracker.register(
-            self._folder, "folder"
-        )  # removes it should this process be killed
-        file = str(Path(self._folder) / "shared")
-        joblib.dump(value, file)
-        return _Shared(file)
+        """Write a value where every process reads it.
+
+        Raises:
+            TrainingError: it cannot be written.
+        """
+        _hush_tracker()
+        try:
+            shared = _Shared(tempfile.mkdtemp(prefix="evonet-"))
+            # Which removes it, should this process be killed.
+            resource_tracker.register(shared.folder, "folder")
+            joblib.dump(value, shared.file)
+        except OSError as error:
+            raise TrainingError(
+                f"The data for worker processes cannot be written to {tempfile.gettempdir()}: "
+                f"{error.strerror}. Set TMPDIR to a folder with more room, or pass --workers 1."
+            ) from None
+        return shared
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
-        """Call a function in a process that is free."""
+        """Call a function in a process, once one is free."""
+        future: Future[Any] = Future()
+        # A daemon: the program ends without waiting for it.
+        call = threading.Thread(target=self._call, args=(future, function, arguments), daemon=True)
+        call.start()
+        return future
+
+    def is_lost(self, error: BaseException) -> bool:
+        """Whether a call ended with its process."""
+        return isinstance(error, ProcessDiedError)
+
+    def give_up(self, futures: Sequence[Future[Any]]) -> None:
+        """End the processes that work on some calls."""
+        for future in futures:
+            future.cancel()
+        while wait(futures, timeout=0).not_done:
+            for future in futures:
+                if (worker := self._busy.get(future)) is not None:
+                    worker.end()
+            wait(futures, timeout=0.1)  # one may just be starting
+
+    def release(self, shared: _Shared) -> None:
+        """Remove what was shared."""
+        shutil.rmtree(shared.folder, ignore_errors=True)
+        if not Path(shared.folder).exists():  # else it is removed when this process ends
+            resource_tracker.unregister(shared.folder, "folder")
+
+    def _call(
+        self, future: Future[Any], function: Callable[..., Any], arguments: tuple[object, ...]
+    ) -> None:
+        with self._places:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(self._answer(future, function, arguments))
+            except BaseException as error:
+                future.set_exception(error)
+
+    def _answer(
+        self, future: Future[Any], function: Callable[..., Any], arguments: tuple[object, ...]
+    ) -> Any:
+        while True:
+            worker = self._free()
+            self._busy[future] = worker
+            try:
+                return worker.call(function, arguments)
+            except ProcessDiedError as error:
+                if error.exit_code != 0:  # else it had just idled to its end, and never heard
+                    raise
+            finally:
+                del self._busy[future]
+                if worker.is_ready:
+                    self._idle.append(worker)
+
+    def _free(self) -> _Worker:
+        with suppress(IndexError):
+            while not (worker := self._idle.pop()).is_ready:
+                pass
+            return worker
         try:
-            return self._ready().submit(_call, function, *arguments)
-        except BrokenProcessPool:
-            self._end()
-            return self._ready().submit(_call, function, *arguments)
-
-    def release(self, _: object) -> None:
-        """End all processes, with what they are doing, and remove what was shared."""
-        self._end()
-        shutil.rmtree(self._folder)
-        resource_tracker.unregister(self._folder, "folder")
-
-    def _ready(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            # Before its first call: the process may be killed while its workers start.
-            initial = {"initializer": follow, "initargs": (os.getpid(),)}
-            self._pool = ProcessPoolExecutor(self._workers, **initial)
-        return self._pool
-
-    def _end(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, kill_workers=True)
-            self._pool = None
+            return _Worker(*self._how)
+        except OSError as error:
+            raise TrainingError(
+                f"A worker process cannot be started: {error.strerror}. Pass fewer --workers."
+            ) from None
 
 
-def hush_tracker() -> None:
+class _Worker:
+    """A process that calls what it is sent."""
+
+    def __init__(self, loads: str, idle_seconds: float, environment: dict[str, str]) -> None:
+        _hush_tracker()
+        self._pipe, there = Pipe()
+        try:
+            self._process = get_context("loky").Process(
+                target=_serve,
+                args=(there, os.getpid(), loads, idle_seconds),
+                daemon=True,
+                env=environment,
+            )
+            with _interrupts_blocked():
+                self._process.start()
+        except BaseException:
+            self._pipe.close()
+            raise
+        finally:
+            there.close()  # so that its end closes when the process ends
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be called."""
+        return not self._pipe.closed and bool(self._process.is_alive())
+
+    def call(self, function: Callable[..., Any], arguments: tuple[object, ...]) -> Any:
+        """What a function returns there.
+
+        Raises:
+            ProcessDiedError: the process ended meanwhile.
+            TrainingError: the function raised an error.
+        """
+        try:
+            self._pipe.send((function, arguments))
+            value, error = self._pipe.recv()
+        except BaseException as broken:
+            self._pipe.close()
+            if not isinstance(broken, EOFError | OSError):
+                self.end()
+                raise
+            self._process.join(_PATIENCE)
+            self.end()
+            raise ProcessDiedError(self._process.exitcode) from None
+        if error:
+            raise TrainingError(
+                f"A worker process failed: {error}. What is trained is kept: try evonet resume."
+            )
+        return value
+
+    def end(self) -> None:
+        """End it; who waits for it hears that it died."""
+        with suppress(OSError):  # it is gone
+            self._process.terminate()
+
+
+def _serve(pipe: Connection, parent: int, loads: str, idle_seconds: float) -> None:
+    """Call what comes, until nothing has come for long or nobody is there."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+    import_module(loads)
+    with suppress(EOFError, OSError):  # the other end is closed
+        while pipe.poll(idle_seconds):
+            function, arguments = pipe.recv()
+            pipe.send(_answer(function, arguments))
+
+
+def _answer(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, str]:
+    try:
+        return function(*(_read(a.file) if isinstance(a, _Shared) else a for a in arguments)), ""
+    except Exception as error:  # as text: not every error can be sent
+        return None, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _end_after(parent: int) -> None:
+    """End this process when the one that started it is gone, even if that was killed.
+
+    Where the system tells it: on Windows a process keeps the number of a dead parent.
+    """
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+@lru_cache(1)
+def _read(file: str) -> Any:
+    # Writable maps: Numba compiles for arrays that may be written, and writes none.
+    return joblib.load(file, mmap_mode="c")
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Keep Ctrl-C from a process that is started here until it can ignore it itself."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker as standard_tracker
+
+    for tracker in (resource_tracker, standard_tracker):  # which unblock it when they start
+        tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _hush_tracker() -> None:
     """Keep from the terminal what loky's resource tracker removes after a run that was killed.
 
     To be called before a process starts its first worker: the tracker is another process, which
@@ -96,11 +318,17 @@ def hush_tracker() -> None:
         os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (known, _HUSHED)))
 
 
-def _call(function: Callable[..., Any], *arguments: Any) -> Any:
-    return function(*(_read(a.file) if isinstance(a, _Shared) else a for a in arguments))
+def processes_here(workers: int) -> Processes | None:
+    """So many processes of this machine, the same whoever asks: they stay warm between calls.
+
+    None for one, whose work this process does itself, and where this process may start no others.
+    """
+    if workers == 1 or current_process().daemon:
+        return None
+    return _kept(workers, os.getpid())
 
 
-@lru_cache(1)
-def _read(file: str) -> Any:
-    # Writable maps: Numba compiles for arrays that may be written, and writes none.
-    return joblib.load(file, mmap_mode="c")
+@cache
+def _kept(workers: int, _: int) -> Processes:
+    # By the number of this process: one that was forked has none of its parent's threads.
+    return Processes(workers)

@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from evonet.errors import TrainingError
-from evonet.evaluation import Evaluation, Request
 from evonet.training.clusters import Cluster, lost_cluster, unfit_worker
+from evonet.training.processes import is_own_fault
 
-Done = tuple[Request, Evaluation]
-#: Trains some requests in another process: (job, requests) to what came of each.
-Train = Callable[[Any, Sequence[Request]], list[Done]]
+#: What is asked for, and what comes of it.
+Asked = TypeVar("Asked")
+Came = TypeVar("Came")
 
 
-class Slots(Protocol):
-    """Places that train."""
+class Slots(Protocol[Asked, Came]):
+    """Places that train, a portion of some trainings each."""
 
     @property
     def n_free(self) -> int:
-        """How many more requests would be trained at once."""
+        """How many more portions would be trained at once."""
         ...
 
     @property
     def n_busy(self) -> int:
-        """How many requests did not come back yet."""
+        """How many portions did not come back yet."""
         ...
 
-    def submit(self, request: Request) -> None:
-        """Train a request."""
+    def submit(self, portion: Sequence[Asked]) -> None:
+        """Train a portion in a place that is free."""
         ...
 
-    def wait(self) -> Done:
-        """The next that is done; to be called while any is busy."""
+    def wait(self) -> list[tuple[Asked, Came]]:
+        """What came of the next portion that is done; to be called while any is busy."""
         ...
 
     def close(self) -> None:
@@ -42,12 +44,24 @@ class Slots(Protocol):
         ...
 
 
-class OneSlot:
-    """Trains in this process, one request after the other."""
+def each_of(
+    slots: Slots[Asked, Came], portions: Iterable[Sequence[Asked]]
+) -> Iterator[tuple[Asked, Came]]:
+    """Train portions; what came of each training, as soon as its portion is done."""
+    waiting, done = deque(portions), list[tuple[Asked, Came]]()
+    while waiting or slots.n_busy or done:
+        while waiting and slots.n_free:
+            slots.submit(waiting.popleft())
+        yield from done  # while all places are busy: whoever takes it may write it down
+        done = slots.wait() if slots.n_busy else []
 
-    def __init__(self, train: Callable[[Request], Evaluation]) -> None:
+
+class OneSlot(Generic[Asked, Came]):
+    """Trains in this process, one portion after the other."""
+
+    def __init__(self, train: Callable[[Sequence[Asked]], list[tuple[Asked, Came]]]) -> None:
         self._train = train
-        self._waiting: deque[Request] = deque()
+        self._waiting: deque[Sequence[Asked]] = deque()
 
     @property
     def n_free(self) -> int:
@@ -56,96 +70,125 @@ class OneSlot:
 
     @property
     def n_busy(self) -> int:
-        """Requests that are to be trained."""
+        """Portions that are to be trained."""
         return len(self._waiting)
 
-    def submit(self, request: Request) -> None:
-        """Train a request once somebody waits for it."""
-        self._waiting.append(request)
+    def submit(self, portion: Sequence[Asked]) -> None:
+        """Train a portion once somebody waits for it."""
+        self._waiting.append(portion)
 
-    def wait(self) -> Done:
+    def wait(self) -> list[tuple[Asked, Came]]:
         """Train the next one."""
-        request = self._waiting.popleft()
-        return request, self._train(request)
+        return self._train(self._waiting.popleft())
 
     def close(self) -> None:
         """Nothing is under way."""
 
 
-class ClusterSlots:
+@dataclass(frozen=True)
+class _UnderWay(Generic[Asked]):
+    """A portion that a worker trains, and since when, in seconds of a clock."""
+
+    portion: Sequence[Asked]
+    since: float
+
+
+class ClusterSlots(Generic[Asked, Came]):
     """Trains on the workers of a cluster, or of this machine.
 
-    A training that is lost with its worker is tried again when nothing else is under way, so that
-    it is known which one kills its worker; that which does it again has failed.
+    What is lost with its worker is tried again, one training at a time. Where other trainings may
+    be to blame, as where memory was short, that is when nothing else is under way; which does it
+    again has failed.
     """
 
     def __init__(
         self,
         cluster: Cluster,
-        train: Train,
-        job: object,
-        died: Callable[[Request, BaseException], Evaluation],
-        refuse: Callable[[Request], Evaluation | None] = lambda _: None,
+        most: int | None,
+        train: Callable[[Any, Sequence[Asked]], list[tuple[Asked, Came]]],
+        share: Callable[[], object],
+        lost: Callable[[Asked, BaseException, float], Came],
     ) -> None:
-        """Make a cluster ready.
+        """Begin with nothing under way.
 
         Args:
             cluster: who trains.
-            train: what it is to call.
-            job: what ``train`` has to know, sent once.
-            died: the evaluation of a training that kills its worker.
-            refuse: that of one which is not to be begun; None for any other.
+            most: portions at the same time; None for as many as the cluster has workers.
+            train: what it is to call, with what is shared and a portion.
+            share: what ``train`` has to know, as ``cluster`` shared it; asked before it is needed.
+            lost: what comes of a training that ends its worker, with its error and the seconds
+                it took.
         """
-        self._cluster, self._train, self._job = cluster, train, cluster.share(job)
-        self._died, self._refuse = died, refuse
-        self._busy: dict[Future[list[Done]], Request] = {}
-        self._suspects: deque[Request] = deque()
+        self._cluster, self._most = cluster, most
+        self._train, self._share, self._lost = train, share, lost
+        self._busy: dict[Future[list[tuple[Asked, Came]]], _UnderWay[Asked]] = {}
+        self._again: deque[Asked] = deque()  # as soon as there is a place
+        self._suspects: deque[Asked] = deque()  # when nothing else is under way
 
     @property
     def n_free(self) -> int:
-        """Workers that have nothing to do; none while it is found out who kills them."""
-        return 0 if self._suspects else max(0, self._cluster.workers - len(self._busy))
+        """Places that have nothing to do; none while something is to be tried again."""
+        if self._again or self._suspects:
+            return 0
+        return max(0, self._n_places - len(self._busy))
 
     @property
     def n_busy(self) -> int:
-        """Requests that are being trained, or are to be tried again."""
-        return len(self._busy) + len(self._suspects)
+        """Portions that are being trained, and trainings that are to be tried again."""
+        return len(self._busy) + len(self._again) + len(self._suspects)
 
-    def submit(self, request: Request) -> None:
-        """Train a request on a worker that is free."""
-        if (refused := self._refuse(request)) is None:
-            future = self._cluster.submit(self._train, self._job, [request])
-        else:
-            future = Future()
-            future.set_result([(request, refused)])
-        self._busy[future] = request
+    @property
+    def _n_places(self) -> int:
+        return self._cluster.workers if self._most is None else self._most
 
-    def wait(self) -> Done:
+    def submit(self, portion: Sequence[Asked]) -> None:
+        """Train a portion on a worker that is free."""
+        since = time.monotonic()
+        future = self._cluster.submit(self._train, self._share(), portion)
+        self._busy[future] = _UnderWay(portion, since)
+
+    def wait(self) -> list[tuple[Asked, Came]]:
         """The next that is done, of several the one that was submitted first."""
         while True:
+            while self._again and len(self._busy) < self._n_places:
+                self.submit([self._again.popleft()])
             alone = not self._busy
             if alone:
-                self.submit(self._suspects.popleft())
-            done, _ = wait(self._busy, return_when=FIRST_COMPLETED)
+                self.submit([self._suspects.popleft()])
+            done = set[Future[list[tuple[Asked, Came]]]]()
+            while not done:  # an endless wait is deaf to Ctrl-C on Windows
+                done, _ = wait(self._busy, timeout=1, return_when=FIRST_COMPLETED)
             future = next(future for future in self._busy if future in done)
-            request = self._busy.pop(future)
+            under_way = self._busy.pop(future)
             if future.cancelled():
                 raise lost_cluster()
             error = future.exception()
             if error is None:
-                return future.result()[0]
-            if isinstance(error, ImportError):
-                raise unfit_worker(error)
-            if alone:
-                return request, self._died(request, error)
-            self._suspects.append(request)
+                return future.result()
+            if came := self._after(error, under_way, alone):
+                return came
+
+    def _after(
+        self, error: BaseException, under_way: _UnderWay[Asked], alone: bool
+    ) -> list[tuple[Asked, Came]]:
+        """What came of a portion whose call raised an error; nothing if it is tried again.
+
+        Raises:
+            EvonetError: the error is that of no training.
+        """
+        if not self._cluster.is_lost(error):
+            raise unfit_worker(error) if isinstance(error, ImportError) else error
+        portion, own_fault = under_way.portion, is_own_fault(error)
+        if len(portion) == 1 and (alone or own_fault):
+            seconds = time.monotonic() - under_way.since
+            return [(portion[0], self._lost(portion[0], error, seconds))]
+        (self._again if own_fault else self._suspects).extend(portion)
+        return []
 
     def close(self) -> None:
-        """Cancel what has not begun; what has begun ends unheard, or with its worker."""
-        for future in self._busy:
-            future.cancel()
+        """Nobody will hear of what is under way."""
+        self._cluster.give_up(list(self._busy))
         self._busy.clear()
-        self._cluster.release(self._job)
 
 
 def no_slots_on_gpu() -> TrainingError:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import faulthandler
+import math
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from multiprocessing import parent_process
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
@@ -19,6 +20,7 @@ from evonet.evaluation import Budget, Evaluation, Request
 from evonet.genome import Genome
 from evonet.metrics import Metric
 from evonet.training.cache_folder import cache_folder
+from evonet.training.costs import Rows, rows_of
 from evonet.training.evaluator import (
     Outcome,
     evaluation_of,
@@ -31,11 +33,15 @@ from evonet.training.evaluator import (
     race_on,
     tried,
 )
+from evonet.training.plan import Plan, Planned, make_plan, memory_bytes, seconds_allowed
+from evonet.training.processes import is_own_fault
 from evonet.training.trained import Race, Trained
 
 if TYPE_CHECKING:
     from evonet.training.groups import GroupTrainer
     from evonet.training.trainer import Trainer
+
+Done = tuple[Request, Evaluation]
 
 
 def compile_loops(dataset: Dataset, loss: str, tell: Callable[[bool], None]) -> None:
@@ -58,7 +64,19 @@ def compile_loops(dataset: Dataset, loss: str, tell: Callable[[bool], None]) -> 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to know; plain values and arrays, which joblib shares between workers."""
+    """What a worker needs to know; plain values, and arrays that workers share.
+
+    Attributes:
+        dataset: without its test part.
+        metric: what an evaluation's score is.
+        loss: as ``choose_loss`` returns it.
+        budget: how long each network may train.
+        threads: of BLAS.
+        device: "cpu" or "gpu".
+        precision: as in ``FusedEvaluator``.
+        gpu: which one.
+        timeout: seconds that a training on a fold may take; if None, far more than predicted.
+    """
 
     dataset: Dataset
     metric: Metric
@@ -67,7 +85,8 @@ class Job:
     threads: int
     device: str
     precision: str
-    gpu: int = 0  # which one
+    gpu: int = 0
+    timeout: float | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -75,6 +94,22 @@ class Job:
         data = self.dataset
         how = self.loss, self.budget, self.device, self.precision
         return data.fingerprint, len(data.train), len(data.validation), str(data.protocol), *how
+
+    @property
+    def rows(self) -> Rows:
+        """The data as a plan sees them."""
+        return rows_of(self.dataset)
+
+    def plan(
+        self, requests: Sequence[Request], workers: int = 1, seconds_wanted: float = math.inf
+    ) -> Plan:
+        """How this machine trains some requests; see ``make_plan``."""
+        how = memory_bytes(), self.device, seconds_wanted
+        return make_plan(requests, self.rows, self.budget, workers, *how)
+
+    def seconds_allowed(self, request: Request) -> float:
+        """How long a training, on all folds, may take before its process is ended."""
+        return seconds_allowed(request.genome, self.rows, self.budget, self.timeout)
 
     def trainers(self) -> list[Trainer] | list[GroupTrainer]:
         """What trains, one for each fold; imported late: only workers need Numba or Keras."""
@@ -104,14 +139,58 @@ _trainers: dict[int, tuple[tuple[object, ...], Any]] = {}
 _one_at_a_time = threading.Lock()
 
 
-def train(job: Job, requests: Sequence[Request]) -> list[tuple[Request, Evaluation]]:
-    """Train some requests in this process, which stays warm for the next ones."""
-    prepare_worker()
+def train(job: Job, requests: Sequence[Request], in_time: bool = False) -> list[Done]:
+    """Train some requests in this process, which stays warm for the next ones.
+
+    Args:
+        job: what to know of the run.
+        requests: what to train; what the memory cannot hold is refused.
+        in_time: whether a training that takes too long may end this process.
+    """
+    refused = [(own.request, _refusal(job, own)) for own in job.plan(requests).too_large]
+    too_large = {request for request, _ in refused}
+    fitting = [request for request in requests if request not in too_large]
+    if not fitting:
+        return refused
     if job.device == "gpu":
-        return _train_group(_trainers_of(job), job, requests)
+        return refused + _train_group(_trainers_of(job), job, fitting)
+    done = []
     with _one_at_a_time, threadpool_limits(job.threads):
         trainers = _trainers_of(job)
-        return [(request, _train_one(trainers, job, request)) for request in requests]
+        for request in fitting:
+            with ended_after(job.seconds_allowed(request)) if in_time else nullcontext():
+                done.append((request, _train_one(trainers, job, request)))
+    return refused + done
+
+
+def _refusal(job: Job, training: Planned) -> Evaluation:
+    reason = f"its training needs about {training.bytes / 2**30:.1f} GiB"
+    return evaluation_of(training.request, job.dataset, [Outcome("out_of_memory", reason)])
+
+
+@contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """End this process, should it be in here so long; by a thread without Python's lock."""
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def lost_outcome(error: BaseException, seconds: float, allowed: float) -> Outcome[Any]:
+    """That of a training which ended its process.
+
+    Args:
+        error: that of its call.
+        seconds: how long it was under way.
+        allowed: how long it might have been.
+    """
+    if is_own_fault(error) and error.args == ("exit code 1",) and seconds >= allowed:
+        return Outcome("failed", f"it was not over after {allowed:g} s")
+    reason = f"its process died: {' '.join(str(error).split())[:200]}"
+    return Outcome("failed" if is_own_fault(error) else "out_of_memory", reason)
 
 
 def _trainers_of(job: Job) -> Any:
@@ -121,13 +200,6 @@ def _trainers_of(job: Job) -> Any:
         if job.device == "cpu":  # or the first training would seem to take as long as loading them
             compile_loops(job.dataset, job.loss, lambda _: None)
     return _trainers[job.gpu][1]
-
-
-def train_numbered(
-    job: Job, number: int, requests: Sequence[Request]
-) -> tuple[int, list[tuple[Request, Evaluation]]]:
-    """The same with the number of a portion: which one it was that comes back."""
-    return number, train(job, requests)
 
 
 def _train_one(trainers: Sequence[Trainer], job: Job, request: Request) -> Evaluation:
@@ -146,7 +218,7 @@ def _train_one(trainers: Sequence[Trainer], job: Job, request: Request) -> Evalu
 
 def _train_group(
     trainers: Sequence[GroupTrainer], job: Job, requests: Sequence[Request]
-) -> list[tuple[Request, Evaluation]]:
+) -> list[Done]:
     """Train networks side by side, on one fold after the other."""
     started = time.perf_counter()
     outcomes: list[list[Outcome[Trained]]] = [[] for _ in requests]
@@ -187,29 +259,3 @@ def _side_by_side(
         for part in (slice(half), slice(half, None))
         for outcome in _side_by_side(trainer, requests[part], races[part], score_of)
     ]
-
-
-@cache
-def prepare_worker() -> None:
-    """Before the first training of a process."""
-    if parent_process() is not None:
-        if threading.current_thread() is threading.main_thread():  # a cluster's worker has more
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
-        follow(os.getppid())
-
-
-def follow(parent: int) -> None:
-    """End this worker when the process that started it is gone, even if it was killed.
-
-    Where the system tells it: on Windows a process keeps the number of a dead parent.
-
-    Args:
-        parent: number of that process.
-    """
-    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
-
-
-def _end_after(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)

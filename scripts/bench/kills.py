@@ -67,8 +67,8 @@ def _workers(process: subprocess.Popen[bytes]) -> list[int]:
     for folder in Path("/proc").iterdir():
         with suppress(OSError, ValueError):
             pid = int(folder.name)
-            loky = b"loky" in (folder / "cmdline").read_bytes()
-            if loky and pid != process.pid and os.getsid(pid) == process.pid:
+            is_worker = b"LokyProcess" in (folder / "cmdline").read_bytes()
+            if is_worker and pid != process.pid and os.getsid(pid) == process.pid:
                 found.append(pid)
     return found
 
@@ -186,7 +186,7 @@ def _place(run: Path) -> tuple[str, ...]:
 def _start(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
     path = os.pathsep.join(filter(None, [str(_SCRIPTS), os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
-        [sys.executable, "-m", "bench.logged", *arguments],
+        [sys.executable, "-m", "bench.logged_evonet", *arguments],
         env={**os.environ, "PYTHONPATH": path, "EVONET_TRAINING_LOG": str(log)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -1,8 +1,6 @@
-"""evonet as it is, but that it writes down every training of the search as it begins and ends.
+"""Trainings that are written down as they begin and end, in whatever process.
 
-    EVONET_TRAINING_LOG=FILE python -m bench.logged evolve --data iris
-
-The file gets a line "begin GENOME SEED" or "end GENOME SEED" each, from whatever process trains.
+The file that EVONET_TRAINING_LOG names gets a line "begin GENOME SEED" or "end GENOME SEED" each.
 """
 
 from __future__ import annotations
@@ -11,21 +9,18 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from evonet.__main__ import main
 from evonet.evaluation import Evaluation, Request
-from evonet.training import engine, worker
-from evonet.training.worker import Job
+from evonet.training import worker
+from evonet.training.worker import Done, Job
 
 _LOG = "EVONET_TRAINING_LOG"
-_train_one = worker._train_one
+_train, _train_one = worker.train, worker._train_one
 
 
-def logged_portion(
-    job: Job, number: int, requests: Sequence[Request]
-) -> tuple[int, list[tuple[Request, Evaluation]]]:
+def logged_train(job: Job, requests: Sequence[Request], in_time: bool = False) -> list[Done]:
     """Train a portion in this process, whose trainings are written down from now on."""
     worker._train_one = _logged_training
-    return worker.train_numbered(job, number, requests)
+    return _train(job, requests, in_time)
 
 
 def _logged_training(trainers: Any, job: Job, request: Request) -> Evaluation:
@@ -39,8 +34,3 @@ def _write(what: str, request: Request) -> None:
     # One write of a short line to a file that is only added to: lines of processes do not mix.
     with open(os.environ[_LOG], "ab", buffering=0) as log:
         log.write(f"{what} {request.genome.key} {request.seed}\n".encode())
-
-
-if __name__ == "__main__":
-    engine.train_numbered = logged_portion  # type: ignore[attr-defined]
-    main()

@@ -80,7 +80,7 @@ def _row(
         config = make_config(
             {"data": "iris", "results": Path(folder), "name": "run", "asynchronous": asynchronous}
             | {"generations": 10**6, "population_size": size, "offspring": max(12, 2 * workers)}
-            | {"screened": screened, "fidelity": "off"}
+            | {"screened": screened, "fidelity": "off", "workers": 1}
         )
         counted = patch.object(Database, "transaction", lambda self: writes(self))
         engine = patch.object(evonet.setup, "FusedEvaluator", SimulatedEvaluator)

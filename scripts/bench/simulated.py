@@ -16,6 +16,7 @@ import numpy as np
 
 from evonet.data.dataset import Dataset
 from evonet.evaluation import Evaluation, Request, Rung, as_asked
+from evonet.training.slots import each_of
 
 
 @dataclass
@@ -57,13 +58,14 @@ class Park:
         """Workers that train."""
         return len(self._running)
 
-    def submit(self, request: Request) -> None:
+    def submit(self, portion: Sequence[Request]) -> None:
         """Start a training on a free worker, once the coordinator has come so far."""
         self._think()
+        (request,) = portion
         self._submitted += 1
         heapq.heappush(self._running, (self.now + self.cost(request), self._submitted, request))
 
-    def wait(self) -> tuple[Request, Evaluation]:
+    def wait(self) -> list[tuple[Request, Evaluation]]:
         """The training that ends next."""
         self._think()
         end, _, request = heapq.heappop(self._running)
@@ -71,7 +73,7 @@ class Park:
         self.busy_seconds += self.cost(request)
         self.trained += 1
         self._since = time.perf_counter(), time.process_time()
-        return request, _evaluation(request)
+        return [(request, _evaluation(request))]
 
     def close(self) -> None:
         """What is under way is lost; its time counts up to now."""
@@ -104,12 +106,12 @@ class SimulatedEvaluator:
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
         """Train a generation: the longest first, as the planner does; whoever is free takes one."""
-        park = self.park
-        waiting = sorted(requests, key=park.cost)
-        while waiting or park.n_busy:
-            while waiting and park.n_free:
-                park.submit(waiting.pop())
-            yield park.wait()
+        longest_first = sorted(requests, key=self.park.cost, reverse=True)
+        return each_of(self.park, [[request] for request in longest_first])
+
+    def close(self) -> None:
+        """Nothing more is trained."""
+        self.park.close()
 
 
 def _evaluation(request: Request) -> Evaluation:

@@ -1,0 +1,57 @@
+"""The claim to a run: one process at a time goes on with it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+from datetime import datetime
+from pathlib import Path
+
+from evonet.errors import RecordError
+
+_FILE = "claim"
+
+
+def this_process() -> str:
+    """How a claim names its process: number, machine, and since when."""
+    return f"process {os.getpid()} on {platform.node()} (since {datetime.now():%Y-%m-%d %H:%M:%S})"
+
+
+class Claim:
+    """A lock on an empty file beside the record, which ends with its process, however that ends.
+
+    It is one of SQLite's, as those of the record: where they work, it works.
+    """
+
+    def __init__(self, folder: Path, holder: str) -> None:
+        """Claim a run.
+
+        Args:
+            folder: of the run.
+            holder: what to call the process that claimed it last.
+
+        Raises:
+            RecordError: it is claimed, or its folder cannot be written or locked.
+        """
+        file = folder / _FILE
+        try:
+            self._connection = sqlite3.connect(file, timeout=0, isolation_level=None)
+            try:
+                self._connection.execute("BEGIN EXCLUSIVE")
+            except BaseException:
+                self._connection.close()
+                raise
+        except sqlite3.OperationalError as error:
+            if "is locked" in str(error):
+                raise RecordError(
+                    f"{folder} is being worked on by {holder}. Wait for it to end, or stop it."
+                ) from None
+            raise RecordError(
+                f"{file}: {error}. Check that its folder can be written, and that its file system "
+                "has locks: some network drives have none. Use another --results."
+            ) from None
+
+    def give_up(self) -> None:
+        """Leave the run to others."""
+        self._connection.close()
