@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import examples, genomes, raises_at_most
 
+import evonet.store.cache
 import evonet.store.folders
 from evonet.errors import RecordError
 from evonet.evaluation import Budget, Evaluation, Request, protocol_key, score_key
@@ -188,6 +189,17 @@ class TestDatabase:
         with pytest.raises(ZeroDivisionError, match="on purpose"):
             put(database, "pot", then=ZeroDivisionError("on purpose"))
         assert names(database) == ["cup"]
+
+    def test_a_transaction_within_another_is_a_part_of_it(self, database: Database) -> None:
+        def fail_late() -> None:
+            with database.transaction():
+                with database.transaction():
+                    database.execute("INSERT INTO things VALUES ('inner')")
+                raise ValueError("late")
+
+        with pytest.raises(ValueError, match="late"):
+            fail_late()
+        assert database.execute("SELECT name FROM things") == []
 
     def test_a_transaction_that_is_interrupted_leaves_nothing_behind(
         self, database: Database
@@ -585,8 +597,32 @@ class TestClaim:
             RunRecord(record.folder)
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores are written as soon as they are kept."""
+    monkeypatch.setattr(evonet.store.cache, "_SECONDS", -1)
+
+
 class TestScoreCache:
-    def test_a_file_that_is_deleted_under_way_is_made_again(self, tmp_path: Path) -> None:
+    def test_scores_of_a_second_are_written_together(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = [0.0]
+        monkeypatch.setattr(evonet.store.cache.time, "monotonic", lambda: now[0])
+        with closing(ScoreCache(tmp_path)) as cache, closing(ScoreCache(tmp_path)) as other:
+            for key, seconds, is_written in (
+                ("ab", 0.5, False),
+                ("cd", 0.9, False),
+                ("ef", 1.1, True),
+            ):
+                now[0] = seconds
+                cache.put(key, EVALUATION)
+                assert cache.get(key) == EVALUATION
+                assert [other.get(k) == EVALUATION for k in ("ab", key)] == [is_written] * 2
+
+    def test_a_file_that_is_deleted_under_way_is_made_again(
+        self, tmp_path: Path, at_once: None
+    ) -> None:
         said: list[str] = []
         with closing(ScoreCache(tmp_path, said.append)) as cache:
             cache.put("ab", EVALUATION)
@@ -597,7 +633,9 @@ class TestScoreCache:
             assert again.get("cd") == EVALUATION
         assert said == []
 
-    def test_a_file_that_is_damaged_under_way_is_done_without(self, tmp_path: Path) -> None:
+    def test_a_file_that_is_damaged_under_way_is_done_without(
+        self, tmp_path: Path, at_once: None
+    ) -> None:
         said: list[str] = []
         with closing(ScoreCache(tmp_path, said.append)) as cache:
             cache.put("ab", EVALUATION)
@@ -609,7 +647,7 @@ class TestScoreCache:
         assert said[0].startswith("The run goes on without the score cache. ")
         assert "The file is damaged." in said[0]
 
-    def test_a_score_is_kept_for_the_next_run(self, tmp_path: Path) -> None:
+    def test_a_score_is_kept_for_the_next_run(self, tmp_path: Path, at_once: None) -> None:
         first, second = ScoreCache(tmp_path), ScoreCache(tmp_path)
         try:
             assert second.get("ab") is None

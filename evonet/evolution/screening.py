@@ -9,7 +9,8 @@ is only one of a few: what a forest believes is wrong where nobody has been.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from operator import is_
 
 import numpy as np
 from scipy.stats import rankdata
@@ -53,11 +54,32 @@ def forest_judge(seed: int, told: Sequence[Member]) -> Judge | None:
     n = _FEWEST
     while (more := n + min(n // _ONE_IN, _MORE)) <= len(told):
         n = more
-    return _grown(seed, n, tuple(told[:n][-_LATELY:]))
+    lessons = told[:n][-_LATELY:]
+    if not (_last and _last[0].is_of(seed, n, lessons)):
+        _last[:] = [_Grown(seed, n, lessons, _grown(seed, n, lessons))]
+    return _last[0].judge
 
 
-@lru_cache(1)
-def _grown(seed: int, n: int, told: tuple[Member, ...]) -> Judge:
+@dataclass(frozen=True)
+class _Grown:
+    """A judge, and what it was grown from."""
+
+    seed: int
+    n: int
+    told: Sequence[Member]
+    judge: Judge
+
+    def is_of(self, seed: int, n: int, told: Sequence[Member]) -> bool:
+        """Whether it was grown from just these: the same objects, since equality takes longer."""
+        same = (self.seed, self.n, len(self.told)) == (seed, n, len(told))
+        return same and all(map(is_, self.told, told))
+
+
+#: The judge that was grown last, if any: a search asks for one again and again.
+_last: list[_Grown] = []
+
+
+def _grown(seed: int, n: int, told: Sequence[Member]) -> Judge:
     """The judge that the last of ``n`` trainings have taught."""
     from sklearn.ensemble import RandomForestRegressor  # a second to load
 

@@ -46,11 +46,14 @@ class Course:
         self._session, self._clock = session, clock
         self._rules, self._times = session.setup.stop_rules, timetable(session, clock)
         seen = search.seen
-        self.told = {s.genome.key: s for s in session.record.evaluations() if s.genome.key in seen}
+        known = session.record.evaluations()
+        self.told = {s.genome.key: s for s in known if s.genome.key in seen}
         self.fresh = dict(fresh)
         metric = session.setup.metric
-        known = [fitness(stored.evaluation, metric) for stored in fresh.values()]
-        self._best = max([search.best_fitness, *known])
+        fresh_fitnesses = [fitness(stored.evaluation, metric) for stored in fresh.values()]
+        self._best = max([search.best_fitness, *fresh_fitnesses])
+        # By score key: one that a generation asks for again counts once.
+        self._trained = {s.score_key for s in known if s.origin == "trained"}
         self._slowest = 0.0  # seconds of the longest training of late
         self._end = math.inf
         clock.start_search()
@@ -79,13 +82,14 @@ class Course:
         Args:
             n_under_way: trainings to count as done.
         """
-        n_trained = self._session.record.count_trainings() + n_under_way
+        n_trained = len(self._trained) + n_under_way
         return self._rules.between_trainings(n_trained, self._clock.seconds, self._best, self._end)
 
     def add(self, stored: StoredEvaluation) -> None:
         """An evaluation is known."""
         self.fresh[stored.genome.key] = stored
         if stored.origin == "trained":
+            self._trained.add(stored.score_key)
             self._slowest = max(self._slowest, stored.evaluation.seconds)
         if not self.told:
             self._end = self._end_of_search(self.fresh.values())

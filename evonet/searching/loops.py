@@ -81,11 +81,11 @@ def _without_barrier(session: Session, clock: Clock, evaluator: CachedEvaluator)
                     if over := course.over():  # since it was asked above
                         return over
                     break
-                stored = slots.wait()
+                with slots.next() as stored:
+                    candidate, place = steady.pending[stored.genome.key], len(steady.results)
+                    told = stored_candidate(candidate, stored, steady.search.generation, place)
+                    record.end_pending(candidate.genome, told)
                 course.add(stored)
-                candidate, place = steady.pending[stored.genome.key], len(steady.results)
-                told = stored_candidate(candidate, stored, steady.search.generation, place)
-                record.end_pending(candidate.genome, told)
                 steady.tell(candidate, setup.fitnesses(stored.evaluation))
             if not steady.results:
                 return exhausted(session, len(steady.search.told))

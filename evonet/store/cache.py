@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +14,8 @@ from evonet.store.database import Database
 T = TypeVar("T")
 FILE = "scores.sqlite"
 _VERSION = 3
+#: How long a score may wait to be written. Untuned.
+_SECONDS = 1.0
 _SCHEMA = "CREATE TABLE scores (key TEXT PRIMARY KEY, evaluation TEXT NOT NULL) WITHOUT ROWID"
 
 
@@ -20,7 +23,9 @@ class ScoreCache:
     """Evaluations by score key (see ``evaluation.score_key``).
 
     What it saves is time, and no result hangs on it: one that fails under way is opened again, as
-    after its file was deleted, and if that is no help the run goes on without it.
+    after its file was deleted, and if that is no help the run goes on without it. Nor is each score
+    worth a transaction: they are written every second, and what a kill loses here is in the run's
+    record.
     """
 
     def __init__(self, results: Path, on_loss: Callable[[str], None] = lambda _: None) -> None:
@@ -35,28 +40,40 @@ class ScoreCache:
         """
         self._file, self._on_loss = results / FILE, on_loss
         self._database: Database | None = self._opened()
+        self._new: dict[str, Evaluation] = {}
+        self._written = time.monotonic()
 
     def get(self, key: str) -> Evaluation | None:
         """The evaluation kept under a key, or None."""
+        if key in self._new:
+            return self._new[key]
         statement = "SELECT evaluation FROM scores WHERE key = ?"
         found = self._tried(lambda file: file.read(Evaluation.from_json, statement, (key,)))
         return found[0] if found else None
 
     def put(self, key: str, evaluation: Evaluation) -> None:
-        """Keep an evaluation; on return it is on disk."""
-
-        def write(file: Database) -> None:
-            with file.transaction():
-                file.execute(
-                    "INSERT OR REPLACE INTO scores VALUES (?, ?)", (key, evaluation.to_json())
-                )
-
-        self._tried(write)
+        """Keep an evaluation; within some time it is on disk."""
+        self._new[key] = evaluation
+        if time.monotonic() - self._written > _SECONDS:
+            self._write()
 
     def close(self) -> None:
-        """Close the file."""
+        """Write what is new, and close the file."""
+        self._write()
         if self._database is not None:
             self._database.close()
+
+    def _write(self) -> None:
+        def write(file: Database) -> None:
+            with file.transaction():
+                for key, evaluation in self._new.items():
+                    file.execute(
+                        "INSERT OR REPLACE INTO scores VALUES (?, ?)", (key, evaluation.to_json())
+                    )
+
+        if self._new:
+            self._tried(write)
+        self._new, self._written = {}, time.monotonic()
 
     def _opened(self) -> Database:
         return Database(self._file, "score cache", _VERSION, _SCHEMA, create=True)
@@ -73,7 +90,8 @@ class ScoreCache:
             self._database = self._opened()
             return use(self._database)
         except RecordError as error:
-            self.close()
+            if self._database is not None:
+                self._database.close()
             self._database = None
             self._on_loss(f"The run goes on without the score cache. {error}")
             return None

@@ -119,7 +119,10 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything inside is written, or nothing is."""
+        """Everything inside is written, or nothing is; within another one it is a part of that."""
+        if self._connection.in_transaction:
+            yield
+            return
         with self._errors():
             self._connection.execute("BEGIN IMMEDIATE")
             try:

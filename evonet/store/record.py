@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -147,6 +147,10 @@ class RunRecord:
         except BaseException:
             self._claim.give_up()
             raise
+
+    def together(self) -> AbstractContextManager[None]:
+        """All that is written inside is written in one transaction, or nothing of it."""
+        return self._database.transaction()
 
     # Facts
 

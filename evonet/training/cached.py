@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from evonet.evaluation import Evaluation, Request, as_asked, score_key
@@ -123,12 +124,16 @@ class CachedSlots:
         else:
             self._known.append(stored)
 
-    def wait(self) -> StoredEvaluation:
-        """The next that is known, and written down."""
+    @contextmanager
+    def next(self) -> Iterator[StoredEvaluation]:
+        """The next that is known; it is written down together with what is written inside."""
         if self._known:
-            return self._known.popleft()
+            with self._evaluator.record.together():
+                yield self._known.popleft()
+            return
         ((request, trained),) = self._inner.wait()
-        return self._evaluator.keep(request, trained)
+        with self._evaluator.record.together():
+            yield self._evaluator.keep(request, trained)
 
     def close(self) -> None:
         """Give up what is being trained."""
