@@ -39,6 +39,8 @@ def start(*arguments: str, log: Path, start_new_session: bool = False) -> subpro
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=start_new_session,
+        # Whatever runs these tests, as a shell does in the background, may have it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
