@@ -65,6 +65,13 @@ class TestForest:
         promised = judge([member.genome for member in told])
         assert promised[deep].mean() < promised[np.logical_not(deep)].mean() - 10
 
+    def test_as_many_other_trainings_teach_another_judge(self) -> None:
+        first, second, new = members(30), members(30, seed=4), [m.genome for m in members(9, 5)]
+        judges = [forest_judge(0, told) for told in (first, second, first)]
+        said = [judge(new).tolist() for judge in judges if judge is not None]
+        assert len(said) == 3
+        assert said[0] == said[2] != said[1]
+
     @pytest.mark.parametrize(("n", "learned"), [(29, False), (30, True)])
     def test_few_trainings_teach_nothing(self, n: int, learned: bool) -> None:
         assert (forest_judge(0, members(n)) is not None) is learned

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,9 +22,11 @@ from evonet.evolution.methods import METHODS
 from evonet.evolution.search import Candidate, Search, SearchSettings
 from evonet.evolution.steady import SteadySearch
 from evonet.fitness import WORST
-from evonet.genome import Genome, SearchSpace
+from evonet.genome import Genome, Layer, SearchSpace
 from evonet.run import evolve, resume
+from evonet.store.cache import ScoreCache
 from evonet.store.record import RunRecord
+from evonet.training.cached import CachedEvaluator
 
 __all__ = ["fake_training"]
 
@@ -343,3 +347,17 @@ def test_where_all_fail_the_reason_is_given(
 def test_what_cannot_go_together_is_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         make_config({"asynchronous": True, **settings})
+
+
+def test_a_result_is_written_down_with_what_the_search_is_told_or_not_at_all(
+    config: RunConfig, fake_training: type[FakeEvaluator]
+) -> None:
+    folder = evolve(config.changed(generations=1)).folder
+    request = Request(Genome((Layer(5, "relu"),), "matched_normal", "adam", 1e-3, 32), 1)
+    with RunRecord(folder) as record, closing(ScoreCache(folder.parent)) as cache:
+        evaluator = CachedEvaluator(fake_training(SimpleNamespace(folds=())), record, cache, "p")
+        slots = evaluator.slots()
+        slots.submit(request)
+        with pytest.raises(ValueError, match="killed"), slots.next():
+            raise ValueError("killed")
+        assert record.evaluation(evaluator.key(request)) is None
