@@ -27,7 +27,7 @@ from evonet.metrics import FEW_ROWS, Metric, choose_metric
 from evonet.streams import stream, training_seed
 from evonet.training.backend import find_device
 from evonet.training.clusters import Cluster, connect
-from evonet.training.costs import seconds_per_epoch
+from evonet.training.costs import rows_of, seconds_per_epoch
 from evonet.training.engine import FusedEvaluator, check_device
 from evonet.training.evaluator import Evaluator, KerasEvaluator
 from evonet.training.keras_model import VERSION, choose_loss
@@ -220,7 +220,7 @@ class Setup:
         epochs = evaluation.epochs * max(1, len(evaluation.folds))
         epoch = evaluation.seconds / max(1, epochs)
         if not self._by_loops:
-            epoch = seconds_per_epoch(genome, self._fused(self.dataset).rows)
+            epoch = seconds_per_epoch(genome, rows_of(self.dataset))
         return Pace(evaluation.seconds, epoch, evaluation.best_epoch)
 
     def engine(self, dataset: Dataset) -> Evaluator:

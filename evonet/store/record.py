@@ -11,8 +11,8 @@ generations     a finished generation: its surviving population and the counters
 winners         a final fit: genome, scores; one for every time the run was brought to its end
 ==============  =================================================================================
 
-A generation is committed as a whole. A run that is killed loses at most the training that was
-under way: its finished trainings are in ``evaluations``, and the generation is asked for again.
+A generation is committed as a whole. A run that is killed loses at most the trainings that were
+under way: those that are finished are in ``evaluations``, and the generation is asked for again.
 A search without a barrier writes down each candidate when it asks for it and when it is told of it,
 in that order; its generation is committed once it is full.
 """

@@ -20,8 +20,8 @@ from evonet.training.slots import Slots
 class CachedEvaluator:
     """Answers from the run's record and the score cache what they know; the rest is trained.
 
-    What is trained is written to both before it is handed on, so that whatever happens next,
-    it is never trained again.
+    What is trained is in the record before it is handed on, so that whatever happens next, this run
+    never trains it again; and soon in the cache, so that no other one does.
 
     Attributes:
         inner: trains what is not known.
@@ -127,13 +127,10 @@ class CachedSlots:
     @contextmanager
     def next(self) -> Iterator[StoredEvaluation]:
         """The next that is known; it is written down together with what is written inside."""
-        if self._known:
-            with self._evaluator.record.together():
-                yield self._known.popleft()
-            return
-        ((request, trained),) = self._inner.wait()
+        done = [] if self._known else self._inner.wait()  # no transaction waits for it
         with self._evaluator.record.together():
-            yield self._evaluator.keep(request, trained)
+            self._known += [self._evaluator.keep(*training) for training in done]
+            yield self._known.popleft()
 
     def close(self) -> None:
         """Give up what is being trained."""

@@ -56,7 +56,19 @@ class Cluster(Protocol):
         ...
 
 
-class DaskCluster:
+class _Elsewhere:
+    """What clusters of other machines have in common."""
+
+    def is_lost(self, error: BaseException) -> bool:
+        """Any error but that of a package which a worker lacks."""
+        return not isinstance(error, ImportError)
+
+    def give_up(self, futures: Sequence[Future[Any]]) -> None:
+        """Cancel calls that have not begun; what has begun ends unheard."""
+        _cancel(futures)
+
+
+class DaskCluster(_Elsewhere):
     """A Dask cluster, by the address of its scheduler."""
 
     def __init__(self, address: str | None) -> None:
@@ -96,20 +108,12 @@ class DaskCluster:
         """Call a function on a worker that is free."""
         return self._executor.submit(function, *arguments)
 
-    def is_lost(self, error: BaseException) -> bool:
-        """Any error but that of a package which a worker lacks."""
-        return not isinstance(error, ImportError)
-
-    def give_up(self, futures: Sequence[Future[Any]]) -> None:
-        """Cancel calls that have not begun; what has begun ends unheard."""
-        _cancel(futures)
-
     def release(self, shared: Any) -> None:
         """Let the scheduler forget a value."""
         shared.release()
 
 
-class RayCluster:
+class RayCluster(_Elsewhere):
     """A Ray cluster: the one at an address, or one of this machine's cores."""
 
     def __init__(self, address: str | None) -> None:
@@ -138,14 +142,6 @@ class RayCluster:
         """Call a function on a core that is free."""
         future: Future[Any] = self._call.remote(function, *arguments).future()
         return future
-
-    def is_lost(self, error: BaseException) -> bool:
-        """Any error but that of a package which a worker lacks."""
-        return not isinstance(error, ImportError)
-
-    def give_up(self, futures: Sequence[Future[Any]]) -> None:
-        """Cancel calls that have not begun; what has begun ends unheard."""
-        _cancel(futures)
 
     def release(self, shared: Any) -> None:
         """Nothing: Ray forgets what nobody holds."""

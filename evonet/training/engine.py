@@ -15,7 +15,6 @@ from evonet.evaluation import Budget, Evaluation, Request
 from evonet.metrics import Metric
 from evonet.training.backend import find_device, load_backend
 from evonet.training.clusters import Cluster, Threads
-from evonet.training.costs import Rows, rows_of
 from evonet.training.evaluator import evaluation_of
 from evonet.training.plan import Plan, available_cores
 from evonet.training.processes import processes_here
@@ -69,11 +68,6 @@ class FusedEvaluator:
     seconds_wanted: float = math.inf
     cluster: Cluster | None = None
     timeout: float | None = None
-
-    @property
-    def rows(self) -> Rows:
-        """The data as a plan sees them."""
-        return rows_of(self.dataset)
 
     def plan(self, requests: Sequence[Request]) -> Plan:
         """How the requests would be trained.

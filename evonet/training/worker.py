@@ -34,7 +34,7 @@ from evonet.training.evaluator import (
     tried,
 )
 from evonet.training.plan import Plan, Planned, make_plan, memory_bytes, seconds_allowed
-from evonet.training.processes import is_own_fault
+from evonet.training.processes import ProcessDiedError, is_own_fault
 from evonet.training.trained import Race, Trained
 
 if TYPE_CHECKING:
@@ -187,7 +187,8 @@ def lost_outcome(error: BaseException, seconds: float, allowed: float) -> Outcom
         seconds: how long it was under way.
         allowed: how long it might have been.
     """
-    if is_own_fault(error) and error.args == ("exit code 1",) and seconds >= allowed:
+    ended_itself = isinstance(error, ProcessDiedError) and error.exit_code == 1
+    if ended_itself and seconds >= allowed:
         return Outcome("failed", f"it was not over after {allowed:g} s")
     reason = f"its process died: {' '.join(str(error).split())[:200]}"
     return Outcome("failed" if is_own_fault(error) else "out_of_memory", reason)
