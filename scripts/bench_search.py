@@ -59,7 +59,7 @@ def main() -> None:
         names = [name for name in names if name in arguments.methods.split(",")]
     regrets: Regrets = {}
     for name in names:
-        repeats = _SLOW.get(name, _REPEATS)[arguments.quick]
+        repeats = arguments.repeats or _SLOW.get(name, _REPEATS)[arguments.quick]
         for n in trainings:
             started = time.perf_counter()
             regrets[name, n] = measured(methods[name], n, repeats)
@@ -79,6 +79,8 @@ def main() -> None:
         ),
         _ranks(names, trainings, regrets),
     ]
+    if arguments.ablations:
+        tables.append(_worth(names, trainings, regrets))
     for table in tables:
         print(f"\n{table}", flush=True)
     if arguments.picture:
@@ -145,6 +147,24 @@ def _ranks(
     return Table(title, ("search", *(f"{n} trainings" for n in trainings)), tuple(rows))
 
 
+def _worth(
+    names: Sequence[str],
+    trainings: Sequence[int],
+    regrets: Mapping[tuple[str, int], np.ndarray],
+) -> Table:
+    """How much worse each method is than the first, on the same tables with the same seeds."""
+    whole, *others = names
+    rows: list[tuple[Cell, ...]] = []
+    for name in others:
+        cells: list[Cell] = [name]
+        for n in trainings:
+            e = _estimate(regrets[name, n] - regrets[whole, n])
+            cells.append(f"{e.value:+.3f} ({e.low:+.3f} to {e.high:+.3f})")
+        rows.append(tuple(cells))
+    title = f"mean regret more than that of {whole}, pair by pair (95 % bootstrap interval)"
+    return Table(title, ("search", *(f"{n} trainings" for n in trainings)), tuple(rows))
+
+
 def _estimate(regrets: np.ndarray, resamples: int = 1000) -> Interval:
     """The mean over tables and repeats; repeats are drawn anew within each table."""
     rng = np.random.default_rng(0)
@@ -165,6 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ablations", action="store_true", help="evonet without each of its parts instead"
     )
+    parser.add_argument("--repeats", type=int, metavar="N", help="on each table, for all searches")
     parser.add_argument("--methods", metavar="NAMES", help=f"some of {', '.join(METHODS)}")
     parser.add_argument(
         "--picture", type=Path, metavar="FILE", help="draw the regrets with their intervals"

@@ -226,7 +226,9 @@ class Search:
         self, results: Iterable[tuple[Candidate, Fitness]]
     ) -> Iterator[tuple[tuple[str, ...], bool]]:
         """Of each offspring its operators, and whether no parent is as good or better in all."""
-        known = {member.genome.key: member.fitness for member in self.told}
+        results = list(results)
+        needed = {key for candidate, _ in results for key in candidate.parents}
+        known = {m.genome.key: m.fitness for m in self.told if m.genome.key in needed}
         for candidate, value in results:
             if candidate.parents:
                 parents = [known[key] for key in candidate.parents]

@@ -228,7 +228,7 @@ class Genome:
 def _layer(index: int, record: object) -> Layer:
     try:
         genes = _known_keys(record, LAYER_GENES)
-        return Layer(**{name: _checked(name, genes.get(name)) for name in LAYER_GENES})
+        return Layer(**{name: genes.get(name) for name in LAYER_GENES})  # type: ignore[arg-type]
     except GenomeError as error:
         raise GenomeError(f"layer {index}: {error}") from None
 

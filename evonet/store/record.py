@@ -92,6 +92,7 @@ class RunRecord:
             )
         self._database = self._open(folder / FILE)
         self._claim: Claim | None = None
+        self._evaluations: list[StoredEvaluation] = []  # of the search, as far as they were read
 
     def _open(self, file: Path) -> Database:
         return Database(file, *self.FORMAT, create=False)
@@ -190,10 +191,16 @@ class RunRecord:
         return found[0] if found else None
 
     def evaluations(self) -> list[StoredEvaluation]:
-        """All evaluations of the search, in the order in which they were written."""
-        return self._database.read(
-            read_evaluation, f"{_EVALUATIONS} WHERE repeat = 0 ORDER BY position"
+        """All evaluations of the search, in the order in which they were written.
+
+        They are never changed, so that each is read once.
+        """
+        self._evaluations += self._database.read(
+            read_evaluation,
+            f"{_EVALUATIONS} WHERE repeat = 0 ORDER BY position LIMIT -1 OFFSET ?",
+            (len(self._evaluations),),
         )
+        return list(self._evaluations)
 
     def repeats(self) -> list[StoredEvaluation]:
         """All trainings of finalists again, in the order in which they were written."""

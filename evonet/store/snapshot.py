@@ -50,10 +50,6 @@ class Snapshot(RunRecord):
         read = super().fact
         return self._once(f"fact {name}", lambda: read(name))
 
-    def evaluations(self) -> list[StoredEvaluation]:
-        """All evaluations of the search, in the order in which they were written."""
-        return self._once("evaluations", super().evaluations)
-
     def repeats(self) -> list[StoredEvaluation]:
         """All trainings of finalists again, in the order in which they were written."""
         return self._once("repeats", super().repeats)
