@@ -35,6 +35,10 @@ class RecordError(EvonetError):
     """A run folder or a score cache is missing, damaged, full or of another version."""
 
 
+class DamageError(RecordError):
+    """A record or a cache is not what was written: a disk or a program changed it."""
+
+
 class TrainingError(EvonetError):
     """No training can succeed, so that going on would be of no use."""
 

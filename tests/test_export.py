@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planted import seal
 from strategies import examples
 
 import evonet.deploy.exporting
@@ -532,6 +533,7 @@ def test_what_is_planted_in_a_record_is_refused_and_not_executed(
         plant(winner["winner"], data, text)
         file.execute("UPDATE winners SET winner = ?", [json.dumps(winner)])
         file.execute("UPDATE facts SET value = ? WHERE name = 'data'", [json.dumps(data)])
+        seal(file)
     with pytest.raises(RecordError, match=r"is .*x\"\"\".*; expected a"):
         export(folder, "python", tmp_path / "m.py")
     assert not marker.exists()

@@ -423,7 +423,7 @@ class TestRecord:
         with sqlite3.connect(folder / "run.sqlite") as connection:
             connection.execute("UPDATE format SET version = 99")
         connection.close()
-        with pytest.raises(RecordError, match=r"of version 99; this evonet reads version 8\. Use"):
+        with pytest.raises(RecordError, match=r"of version 99; this evonet reads version 9\. Use"):
             resume(folder)
 
     def test_labels_are_not_smoothed_in_regression_by_candidates_or_founders(

@@ -7,25 +7,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from evonet.errors import RecordError
+from evonet.errors import DamageError, RecordError
 from evonet.evaluation import Evaluation
-from evonet.store.database import Database
+from evonet.store.database import Database, Table
 
 T = TypeVar("T")
 FILE = "scores.sqlite"
-_VERSION = 3
+_VERSION = 4
 #: How long a score may wait to be written. Untuned.
 _SECONDS = 1.0
-_SCHEMA = "CREATE TABLE scores (key TEXT PRIMARY KEY, evaluation TEXT NOT NULL) WITHOUT ROWID"
+_SCHEMA = """CREATE TABLE scores (
+    key TEXT PRIMARY KEY, evaluation TEXT NOT NULL, checksum INTEGER NOT NULL
+) WITHOUT ROWID"""
+_SCORES = Table("scores", ("key", "evaluation"))
 
 
 class ScoreCache:
     """Evaluations by score key (see ``evaluation.score_key``).
 
-    What it saves is time, and no result hangs on it: one that fails under way is opened again, as
-    after its file was deleted, and if that is no help the run goes on without it. Nor is each score
-    worth a transaction: they are written every second, and what a kill loses here is in the run's
-    record.
+    What it saves is time, and no result hangs on it: where it is damaged the run goes on without
+    it, and one that fails under way is opened again first, as after its file was deleted. Nor is
+    each score worth a transaction: they are written every second, and what a kill loses here is in
+    the run's record.
     """
 
     def __init__(self, results: Path, on_loss: Callable[[str], None] = lambda _: None) -> None:
@@ -39,7 +42,11 @@ class ScoreCache:
             RecordError: there is a file that is no score cache of this version.
         """
         self._file, self._on_loss = results / FILE, on_loss
-        self._database: Database | None = self._opened()
+        self._database: Database | None = None
+        try:
+            self._database = self._opened()
+        except DamageError as error:
+            self._lose(error)
         self._new: dict[str, Evaluation] = {}
         self._written = time.monotonic()
 
@@ -47,8 +54,7 @@ class ScoreCache:
         """The evaluation kept under a key, or None."""
         if key in self._new:
             return self._new[key]
-        statement = "SELECT evaluation FROM scores WHERE key = ?"
-        found = self._tried(lambda file: file.read(Evaluation.from_json, statement, (key,)))
+        found = self._tried(lambda file: file.read(_evaluation, _SCORES, "WHERE key = ?", (key,)))
         return found[0] if found else None
 
     def put(self, key: str, evaluation: Evaluation) -> None:
@@ -67,9 +73,7 @@ class ScoreCache:
         def write(file: Database) -> None:
             with file.transaction():
                 for key, evaluation in self._new.items():
-                    file.execute(
-                        "INSERT OR REPLACE INTO scores VALUES (?, ?)", (key, evaluation.to_json())
-                    )
+                    file.add(_SCORES, (key, evaluation.to_json()), replacing=True)
 
         if self._new:
             self._tried(write)
@@ -93,5 +97,12 @@ class ScoreCache:
             if self._database is not None:
                 self._database.close()
             self._database = None
-            self._on_loss(f"The run goes on without the score cache. {error}")
+            self._lose(error)
             return None
+
+    def _lose(self, error: RecordError) -> None:
+        self._on_loss(f"The run goes on without the score cache. {error}")
+
+
+def _evaluation(_: str, text: str) -> Evaluation:
+    return Evaluation.from_json(text)

@@ -29,7 +29,7 @@ from typing import Any
 from evonet.errors import RecordError
 from evonet.genome import Genome
 from evonet.store.claim import Claim, this_process
-from evonet.store.database import Database
+from evonet.store.database import Database, Table
 from evonet.store.folders import FILE, new_folder
 from evonet.store.rows import (
     StoredCandidate,
@@ -42,34 +42,47 @@ from evonet.store.rows import (
     read_pending,
 )
 
-VERSION = 8
+VERSION = 9
 _SCHEMA = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE facts (
+    name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE evaluations (
     position INTEGER PRIMARY KEY,
     score_key TEXT UNIQUE NOT NULL,
     origin TEXT NOT NULL,
     genome TEXT NOT NULL,
     evaluation TEXT NOT NULL,
-    repeat INTEGER NOT NULL
+    repeat INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
 );
 CREATE INDEX evaluations_by_origin ON evaluations (origin);
 CREATE TABLE candidates (
     generation INTEGER, slot INTEGER, genome_key TEXT NOT NULL, score_key TEXT NOT NULL,
-    operator TEXT NOT NULL, parents TEXT NOT NULL,
+    operator TEXT NOT NULL, parents TEXT NOT NULL, checksum INTEGER NOT NULL,
     PRIMARY KEY (generation, slot)
 ) WITHOUT ROWID;
 CREATE TABLE pending (
     number INTEGER PRIMARY KEY, genome TEXT NOT NULL, operator TEXT NOT NULL, parents TEXT NOT NULL,
-    hurdles TEXT NOT NULL
+    hurdles TEXT NOT NULL, checksum INTEGER NOT NULL
 );
 CREATE TABLE generations (
     number INTEGER PRIMARY KEY, population TEXT NOT NULL, stalled INTEGER NOT NULL,
-    seconds REAL NOT NULL, hypervolume REAL
+    seconds REAL NOT NULL, hypervolume REAL, checksum INTEGER NOT NULL
 );
-CREATE TABLE winners (number INTEGER PRIMARY KEY, winner TEXT NOT NULL)
+CREATE TABLE winners (
+    number INTEGER PRIMARY KEY, winner TEXT NOT NULL, checksum INTEGER NOT NULL
+)
 """
-_EVALUATIONS = "SELECT score_key, origin, genome, evaluation, repeat FROM evaluations"
+_FACTS = Table("facts", ("name", "value"))
+_EVALUATIONS = Table("evaluations", ("score_key", "origin", "genome", "evaluation", "repeat"))
+_CANDIDATES = Table(
+    "candidates", ("generation", "slot", "genome_key", "score_key", "operator", "parents")
+)
+_PENDING = Table("pending", ("genome", "operator", "parents", "hurdles"))
+_GENERATIONS = Table("generations", ("number", "population", "stalled", "seconds", "hypervolume"))
+_WINNERS = Table("winners", ("winner",))
+TABLES = (_FACTS, _EVALUATIONS, _CANDIDATES, _PENDING, _GENERATIONS, _WINNERS)
 
 
 class RunRecord:
@@ -90,9 +103,15 @@ class RunRecord:
                 f"No run at {folder}: expected a folder with a {FILE}. "
                 "`evonet list` names the runs."
             )
-        self._database = self._open(folder / FILE)
         self._claim: Claim | None = None
         self._evaluations: list[StoredEvaluation] = []  # of the search, as far as they were read
+        self._database = self._open(folder / FILE)
+        try:
+            self._database.check()
+            self._database.read(_read_fact, _FACTS)  # one whose name changed would be missed
+        except BaseException:
+            self._database.close()
+            raise
 
     def _open(self, file: Path) -> Database:
         return Database(file, *self.FORMAT, create=False)
@@ -161,7 +180,7 @@ class RunRecord:
 
     def fact(self, name: str) -> Any:
         """A fact, or None where it was never written."""
-        found = self._database.read(json.loads, "SELECT value FROM facts WHERE name = ?", (name,))
+        found = self._database.read(_read_fact, _FACTS, "WHERE name = ?", (name,))
         return found[0] if found else None
 
     # Evaluations
@@ -169,9 +188,8 @@ class RunRecord:
     def add_evaluation(self, stored: StoredEvaluation) -> None:
         """Write down one evaluation; on return it is on disk."""
         with self._database.transaction():
-            self._database.execute(
-                "INSERT INTO evaluations (score_key, origin, genome, evaluation, repeat) "
-                "VALUES (?, ?, ?, ?, ?)",
+            self._database.add(
+                _EVALUATIONS,
                 (
                     stored.score_key,
                     stored.origin,
@@ -183,11 +201,8 @@ class RunRecord:
 
     def evaluation(self, score_key: str) -> StoredEvaluation | None:
         """The evaluation under a score key, or None."""
-        found = self._database.read(
-            read_evaluation,
-            f"{_EVALUATIONS} WHERE score_key = ?",
-            (score_key,),
-        )
+        which = "WHERE score_key = ?"
+        found = self._database.read(read_evaluation, _EVALUATIONS, which, (score_key,))
         return found[0] if found else None
 
     def evaluations(self) -> list[StoredEvaluation]:
@@ -197,16 +212,16 @@ class RunRecord:
         """
         self._evaluations += self._database.read(
             read_evaluation,
-            f"{_EVALUATIONS} WHERE repeat = 0 ORDER BY position LIMIT -1 OFFSET ?",
+            _EVALUATIONS,
+            "WHERE repeat = 0 ORDER BY position LIMIT -1 OFFSET ?",
             (len(self._evaluations),),
         )
         return list(self._evaluations)
 
     def repeats(self) -> list[StoredEvaluation]:
         """All trainings of finalists again, in the order in which they were written."""
-        return self._database.read(
-            read_evaluation, f"{_EVALUATIONS} WHERE repeat > 0 ORDER BY position"
-        )
+        which = "WHERE repeat > 0 ORDER BY position"
+        return self._database.read(read_evaluation, _EVALUATIONS, which)
 
     def count_trainings(self) -> int:
         """Trainings of the search that this run did itself, failed ones included."""
@@ -217,8 +232,7 @@ class RunRecord:
 
     def search_seconds(self) -> float:
         """Seconds of search: of the finished generations, and of the trainings after them."""
-        (total,) = self._database.read(
-            float,
+        ((total,),) = self._database.execute(
             """SELECT total(seconds) + (
                 SELECT total(json_extract(evaluation, '$.seconds')) FROM evaluations
                 WHERE origin = 'trained' AND repeat = 0
@@ -226,9 +240,9 @@ class RunRecord:
                     SELECT score_key FROM candidates
                     WHERE generation IN (SELECT number FROM generations)
                 )
-            ) FROM generations""",
+            ) FROM generations"""
         )
-        return total
+        return float(total)
 
     # Generations
 
@@ -239,8 +253,8 @@ class RunRecord:
         with self._database.transaction():
             for candidate in candidates:
                 self._add_candidate(candidate)
-            self._database.execute(
-                "INSERT INTO generations VALUES (?, ?, ?, ?, ?)",
+            self._database.add(
+                _GENERATIONS,
                 (
                     generation.number,
                     json.dumps(generation.population),
@@ -252,26 +266,19 @@ class RunRecord:
 
     def generations(self) -> list[StoredGeneration]:
         """All finished generations, the first one first."""
-        return self._database.read(
-            read_generation,
-            "SELECT number, population, stalled, seconds, hypervolume FROM generations "
-            "ORDER BY number",
-        )
+        return self._database.read(read_generation, _GENERATIONS, "ORDER BY number")
 
     def candidates(self) -> list[StoredCandidate]:
         """All candidates of finished generations, by generation and slot."""
         return self._candidates("WHERE generation IN (SELECT number FROM generations)")
 
     def _candidates(self, where: str) -> list[StoredCandidate]:
-        return self._database.read(
-            read_candidate,
-            "SELECT generation, slot, genome_key, score_key, operator, parents FROM candidates "
-            f"{where} ORDER BY generation, slot",
-        )
+        which = f"{where} ORDER BY generation, slot"
+        return self._database.read(read_candidate, _CANDIDATES, which)
 
     def _add_candidate(self, candidate: StoredCandidate) -> None:
-        self._database.execute(
-            "INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)",
+        self._database.add(
+            _CANDIDATES,
             (
                 candidate.generation,
                 candidate.slot,
@@ -289,9 +296,7 @@ class RunRecord:
         hurdles = json.dumps([asdict(hurdle) for hurdle in pending.hurdles])
         own = pending.genome.to_json(), pending.operator, json.dumps(pending.parents), hurdles
         with self._database.transaction():
-            self._database.execute(
-                "INSERT INTO pending (genome, operator, parents, hurdles) VALUES (?, ?, ?, ?)", own
-            )
+            self._database.add(_PENDING, own)
 
     def end_pending(self, genome: Genome, candidate: StoredCandidate) -> None:
         """Write down that the search was told of a candidate, as the next of its generation."""
@@ -301,10 +306,7 @@ class RunRecord:
 
     def pending(self) -> list[StoredPending]:
         """What is asked for and not told of, in the order in which it was asked for."""
-        return self._database.read(
-            read_pending,
-            "SELECT genome, operator, parents, hurdles FROM pending ORDER BY number",
-        )
+        return self._database.read(read_pending, _PENDING, "ORDER BY number")
 
     def unfinished_candidates(self) -> list[StoredCandidate]:
         """What a search was told of since its last finished generation, in that order."""
@@ -315,16 +317,18 @@ class RunRecord:
     def add_winner(self, winner: dict[str, Any]) -> None:
         """Write down a final fit."""
         with self._database.transaction():
-            self._database.execute("INSERT INTO winners (winner) VALUES (?)", (json.dumps(winner),))
+            self._database.add(_WINNERS, (json.dumps(winner),))
 
     def winners(self) -> list[dict[str, Any]]:
         """All final fits, the last one last."""
-        return self._database.read(json.loads, "SELECT winner FROM winners ORDER BY number")
+        return self._database.read(json.loads, _WINNERS, "ORDER BY number")
 
 
 def _write_facts(database: Database, facts: dict[str, Any]) -> None:
     with database.transaction():
         for name, value in facts.items():
-            database.execute(
-                "INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value))
-            )
+            database.add(_FACTS, (name, json.dumps(value)), replacing=True)
+
+
+def _read_fact(_: str, value: str) -> Any:
+    return json.loads(value)
