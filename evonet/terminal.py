@@ -46,6 +46,13 @@ def make_console() -> Console:
     return Console(width=width, highlight=False, soft_wrap=True)
 
 
+class QuietObserver(Observer):
+    """Says what is wrong where errors are said, and nothing else."""
+
+    def on_warning(self, text: str) -> None:
+        print(f"evonet: {plain(text)}", file=sys.stderr)
+
+
 class TerminalObserver(Observer):
     """Shows a run line by line, with a bar for the generation under way where there is a screen."""
 

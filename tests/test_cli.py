@@ -88,6 +88,14 @@ class TestRuns:
         code, output, _ = evonet("evolve", "--data", "iris", "--name", "r", "--quiet")
         assert (code, output) == (0, f"{Path('results') / 'r'}\n")
 
+    @pytest.mark.parametrize("flag", ["--quiet", "--json"])
+    def test_what_is_wrong_is_said_all_the_same(self, evonet, tmp_path: Path, flag: str) -> None:
+        (tmp_path / "results").mkdir()
+        (tmp_path / "results" / "scores.sqlite").write_bytes(b"no database" * 1000)
+        code, output, errors = evonet("evolve", "--data", "iris", "--generations", 0, flag)
+        assert (code, len(output.splitlines())) == (0, 1)
+        assert "goes on without the score cache. results/scores.sqlite: file is not a" in errors
+
     def test_a_line_for_each_generation_and_no_control_codes_in_a_pipe(self, evonet) -> None:
         _, output, _ = evonet("evolve", "--data", "iris", "--generations", 3)
         lines = [line for line in output.splitlines() if line[:5].strip().isdigit()]

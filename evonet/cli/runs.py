@@ -102,10 +102,9 @@ def plan_command(
 
 def _run(start: Callable[[Any, Callable[[], bool]], Any], quiet: bool, as_json: bool) -> None:
     """Start or resume a run, show it as asked, and leave with its exit code."""
-    from evonet.progress import Observer
-    from evonet.terminal import TerminalObserver
+    from evonet.terminal import QuietObserver, TerminalObserver
 
-    observer = Observer() if quiet or as_json else TerminalObserver()
+    observer = QuietObserver() if quiet or as_json else TerminalObserver()
     stop = _StopSignal(observer)
     with stop, observer:
         result = start(observer, stop.asked)
