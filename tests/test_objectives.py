@@ -32,11 +32,11 @@ from evonet.fitness import WORST, Fitness, fitnesses, front, reference, surpasse
 from evonet.genome import Genome, Layer, SearchSpace
 from evonet.genome.files import read_genomes
 from evonet.metrics import METRICS, choose_metric
+from evonet.printing import show_run
 from evonet.report import look
 from evonet.report.figures import FIGURES, save_figures
 from evonet.run import evolve, resume
 from evonet.store.record import RunRecord
-from evonet.terminal import show_run
 from evonet.training import latency
 
 __all__ = ["fake_training"]

@@ -14,9 +14,9 @@ from evonet.cli.shared import RESULTS, Json, Port, Results, Run, folder_of
 
 def show_command(*, run: Run, results: Results = RESULTS, as_json: Json = False) -> None:
     """Explain a run: data, search, winner, and what it is worth."""
+    from evonet.printing import show_run
     from evonet.progress import read_result
     from evonet.store.record import RunRecord
-    from evonet.terminal import show_run
 
     with RunRecord(folder_of(run, results)) as record:
         if as_json:
@@ -27,7 +27,7 @@ def show_command(*, run: Run, results: Results = RESULTS, as_json: Json = False)
 
 def list_command(*, results: Results = RESULTS, as_json: Json = False) -> None:
     """List the runs of a results folder, the newest last."""
-    from evonet.terminal import print_runs, runs_table
+    from evonet.printing import print_runs, runs_table
 
     rows = runs_table(results)
     if as_json:
@@ -48,7 +48,7 @@ def compare_command(
 ) -> None:
     """Runs on the same data side by side: scores with intervals, trainings, time."""
     from evonet.comparison import comparison
-    from evonet.terminal import show_comparison
+    from evonet.printing import show_comparison
 
     rows = comparison([folder_of(run, results) for run in runs])
     if picture is not None:

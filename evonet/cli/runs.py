@@ -90,8 +90,8 @@ def plan_command(
     """Say how the fused engine would train: portions, memory and time. Trains nothing."""
     checked = make_config(settings)
     from evonet.genome.files import read_genomes
+    from evonet.printing import show_plan
     from evonet.run import plan
-    from evonet.terminal import show_plan
 
     made = plan(checked, read_genomes(genomes) if genomes else ()).to_dict()
     if as_json:

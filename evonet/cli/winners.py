@@ -109,7 +109,7 @@ def export_command(
 ) -> None:
     """Export a run's winner with its preparation: raw columns in, predictions out."""
     from evonet.deploy.exporting import export
-    from evonet.terminal import show_export
+    from evonet.printing import show_export
 
     exported = export(folder_of(run, results), name, output, ensemble)
     if as_json:
@@ -122,8 +122,8 @@ def diagnose_command(*, run: Run, results: Results = RESULTS, as_json: Json = Fa
     """Say how a run's winner learned, what its layers and its errors look like, and what to do."""
     from evonet.diagnosis.diagnosis import diagnose_run
     from evonet.diagnosis.lines import diagnosis_lines
+    from evonet.printing import show_lines
     from evonet.report.diagnosis import save_diagnosis
-    from evonet.terminal import show_lines
 
     folder = folder_of(run, results)
     diagnosis = diagnose_run(folder)
