@@ -193,17 +193,6 @@ class RunConfig(BaseModel):
         "Training",
         "fused trains many at the same time; keras one after the other.",
     )
-    workers: int | None = _number(
-        None, "Training", "Processes, or GPUs, that train; as many as there are if left out.", ge=1
-    )
-    training_timeout: float | None = _number(
-        None,
-        "Training",
-        "Seconds that a worker process may train a candidate on one split, before it is ended; "
-        "far more than predicted if left out.",
-        gt=0,
-        le=1e6,
-    )
     device: Literal["auto", "cpu", "gpu"] = _setting(
         "auto", "Training", "What to train on; auto is a GPU where there is one."
     )
@@ -211,11 +200,31 @@ class RunConfig(BaseModel):
         "float32", "Training", "bfloat16 multiplies with fewer digits; for GPUs."
     )
 
+    workers: int | None = _number(
+        None,
+        "Machines",
+        "Processes of this machine, or GPUs, that train; as many as there are if left out.",
+        ge=1,
+    )
+    training_timeout: float | None = _number(
+        None,
+        "Machines",
+        "Seconds that a worker process may train a candidate on one split, before it is ended; "
+        "far more than predicted if left out.",
+        gt=0,
+        le=1e6,
+    )
     backend: Literal["loky", "dask", "ray"] = _setting(
-        "loky", "Cluster", "loky trains in processes of this machine, dask and ray on a cluster."
+        "loky",
+        "Machines",
+        "loky trains in processes of this machine, dask and ray on a cluster (extras of these "
+        "names).",
     )
     address: str | None = _setting(
-        None, "Cluster", "Where the cluster's scheduler is, such as tcp://127.0.0.1:8786."
+        None,
+        "Machines",
+        "Of the cluster: for dask where `dask scheduler` is, such as tcp://127.0.0.1:8786; for ray "
+        "auto for one that runs, or none for one on this machine.",
     )
 
     results: Path = _setting(Path("results"), "Record", "Folder that holds the runs.")
@@ -258,6 +267,8 @@ class RunConfig(BaseModel):
                 yield f"fix expects GENE=VALUE, got {pin!r}; pass --fix learning_rate=1e-3"
         if self.backend == "loky" and self.address is not None:
             yield "address is of a cluster, and backend is loky; pass --backend dask or ray"
+        if self.backend == "dask" and self.address is None:
+            yield "backend dask needs a scheduler; start `dask scheduler`, and pass its --address"
         if self.backend != "loky" and self.engine != "fused":
             yield f"backend {self.backend} is of engine fused; leave out --engine or --backend"
         if self.backend != "loky" and self.device == "gpu":
@@ -355,6 +366,11 @@ def setting_panel(name: str) -> str:
     """The heading under which a setting stands in the help."""
     extra = RunConfig.model_fields[name].json_schema_extra
     return str(extra["panel"]) if isinstance(extra, dict) else ""
+
+
+def is_of_machines(name: str) -> bool:
+    """Whether a setting says where to train, which may change when a run is resumed."""
+    return setting_panel(name) == "Machines"
 
 
 def is_limit(name: str) -> bool:

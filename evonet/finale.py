@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -63,8 +64,7 @@ def revalidated(
     session.observer.on_revalidation_start(n, repeats, setup.splits is not None)
     scores: dict[str, list[float | None]] = {key: [] for key in finalists}
     with (
-        closing(session.score_cache()) as cache,
-        closing(session.evaluator(cache, setup.splits)) as evaluator,
+        closing(session.evaluator(setup.splits)) as evaluator,
         closing(evaluator.evaluate(requests)) as evaluating,
     ):
         for _ in requests:
@@ -100,6 +100,15 @@ def _scores(evaluation: Evaluation, on_splits: bool) -> list[float | None]:
     return [*evaluation.folds, *([] if evaluation.ok else [None])]
 
 
+def failures_text(evaluations: Sequence[Evaluation]) -> str:
+    """How many trainings failed and the commonest reason, to go on a sentence; else nothing."""
+    reasons = Counter(f"{e.status}: {e.reason}" for e in evaluations if not e.ok)
+    if not reasons:
+        return ""
+    (reason, count), *_ = reasons.most_common()
+    return f"; {reasons.total()} failed, {count} of them with '{reason}'"
+
+
 def crown_best(session: Session, finalists: Sequence[Finalist], reason: str, clock: Clock) -> None:
     """Fit, test and save the winner, unless the record has this very one.
 
@@ -108,9 +117,10 @@ def crown_best(session: Session, finalists: Sequence[Finalist], reason: str, clo
     """
     setup, record = session.setup, session.record
     if not finalists:
+        failed = failures_text([stored.evaluation for stored in record.evaluations()])
         raise TrainingError(
-            f"The search ended ({reason}) before any training succeeded. Go on with another limit, "
-            f"as in evonet resume {quote(str(record.folder))} --generations 10"
+            f"The search ended ({reason}) before any training succeeded{failed}. Go on with "
+            f"another limit, as in evonet resume {quote(str(record.folder))} --generations 10"
         )
     keys = [finalist.genome.key for finalist in finalists[:_SUBSTITUTES]]
     winners = record.winners()

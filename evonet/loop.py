@@ -9,6 +9,8 @@ Resuming is the same path on a folder that holds a record already.
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from evonet.champion.baselines import fit_baselines
 from evonet.champion.winner import Finalist
 from evonet.finale import crown_best, ranked_by_search, revalidated
@@ -24,7 +26,7 @@ from evonet.training.worker import compile_loops
 
 def run_session(session: Session) -> RunResult:
     """Baselines, search, winner; whatever happens, files are written and the record is closed."""
-    with session.record:
+    with closing(session):
         setup = session.setup
         session.observer.on_start(session.record, setup.metric, setup.config)
         compile_loops(setup.dataset, setup.loss, session.observer.on_compilation)

@@ -56,7 +56,9 @@ def show_run(record: RunRecord) -> None:
             f"Search    {last}; {result.trainings} networks trained ({n_dropped} given up early, "
             f"{n_failed} failed), {n_cached} taken from the cache, {time_text(result.seconds)}"
         )
-    if result.interrupted:
+    if result.interrupted and (worker := record.claimed_by):
+        say(f"State     going on: {worker}")
+    elif result.interrupted:
         say("State     unfinished", "yellow")
         say(f"          Go on with it: evonet resume {quote(str(record.folder))}")
     else:
@@ -84,8 +86,9 @@ def runs_table(results: Path) -> list[dict[str, Any]]:
         try:
             with RunRecord(folder) as record:
                 result = read_result(record)
+                unfinished = "going on" if record.claimed_by else "unfinished"
                 row |= {
-                    "state": "unfinished" if result.interrupted else "done",
+                    "state": unfinished if result.interrupted else "done",
                     "data": record.fact("data")["name"],
                     "generation": len(record.generations()) - 1 if record.generations() else None,
                     "trainings": result.trainings,

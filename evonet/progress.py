@@ -136,7 +136,7 @@ class Observer:
         """The session begins."""
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """The session is over, by whatever way."""
 
     def on_start(self, record: RunRecord, metric: Metric, config: RunConfig) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from evonet.config import RunConfig, is_limit, make_config, setting_panel
+from evonet.config import RunConfig, is_limit, is_of_machines, make_config
 from evonet.data.dataset import Dataset, refuse_other_data
 from evonet.errors import ConfigError, RecordError
 from evonet.evaluation import protocol_key
@@ -114,7 +115,7 @@ class Session:
         record.claim()
         folder = record.folder
         config = make_config(record.fact("config"), str(folder))
-        machines = {n: changes[n] for n in changes if setting_panel(n) == "Cluster"}
+        machines = {n: changes[n] for n in changes if is_of_machines(n)}
         changes = {n: changes[n] for n in changes if n not in machines}
         if machines.get("backend") == "loky":
             machines["address"] = None
@@ -158,20 +159,26 @@ class Session:
 
             write_event_files(self.record)
 
-    def score_cache(self) -> ScoreCache:
-        """That of the results folder, open."""
+    def close(self) -> None:
+        """Close what is open; nothing can be trained or written down any more."""
+        if "cache" in vars(self):
+            self.cache.close()
+        self.record.close()
+
+    @cached_property
+    def cache(self) -> ScoreCache:
+        """The scores of the results folder."""
         return ScoreCache(self.record.folder.parent, self.observer.on_warning)
 
-    def evaluator(self, cache: ScoreCache, dataset: Dataset | None = None) -> CachedEvaluator:
+    def evaluator(self, dataset: Dataset | None = None) -> CachedEvaluator:
         """The engine that trains, behind the record and the score cache.
 
         Args:
-            cache: of the results folder.
             dataset: what to train on; the data of the search if left out.
         """
         setup, dataset = self.setup, dataset or self.setup.dataset
         key = protocol_key(**setup.protocol_of(dataset))
-        return CachedEvaluator(setup.engine(dataset), self.record, cache, key, setup.measure)
+        return CachedEvaluator(setup.engine(dataset), self.record, self.cache, key, setup.measure)
 
     def search(self) -> Search:
         """The search as the record left it: a new one, told again what it was told."""

@@ -84,7 +84,7 @@ class Setup:
         """The same on data that were read."""
         dataset, splits = prepare(checked, config, config.repeats, FEW_ROWS)
         setup = cls(config, dataset, splits, space, founders)
-        _ = setup.metric, setup.loss, setup.device  # each refuses what does not fit
+        _ = setup.metric, setup.loss, setup.device, setup._cluster  # each refuses what cannot be
         return setup
 
     @classmethod
@@ -186,7 +186,7 @@ class Setup:
     def _search_workers(self) -> int:
         """How many candidates are trained at the same time."""
         if self._cluster is not None:
-            return self._cluster.workers
+            return max(1, self._cluster.workers)
         return self.fit_workers if self._by_loops else 1
 
     @cached_property

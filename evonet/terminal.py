@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from shlex import quote
 
 from rich.console import Console
@@ -59,6 +60,7 @@ class TerminalObserver(Observer):
             disable=not self.console.is_terminal,
         )
         self._task: TaskID | None = None
+        self._folder: Path | None = None  # of the run, once it has one
         self._config = RunConfig()
         self._elapsed = 0.0
         self._began = 0.0  # when the first generation of this session did
@@ -69,15 +71,17 @@ class TerminalObserver(Observer):
         self._progress.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._progress.stop()
+        if kind is KeyboardInterrupt and self._folder is not None:
+            self._say_how_to_go_on(self._folder)
 
     def say(self, line: str = "", style: str = "") -> None:
         """One line, as it is: brackets and colons in it mean nothing."""
         self.console.print(Text(plain(line), style=style))
 
     def on_start(self, record: RunRecord, metric: Metric, config: RunConfig) -> None:
-        self._config = config
+        self._config, self._folder = config, record.folder
         self._elapsed = record.search_seconds()
         self._trained_before = record.count_trainings()
         self.say(f"Run {record.folder}", "bold")
@@ -143,17 +147,22 @@ class TerminalObserver(Observer):
     def on_revalidation_start(self, n_finalists: int, n_repeats: int, on_splits: bool) -> None:
         on = "other splits of the rows" if on_splits else "fresh seeds"
         again = f"training the best {n_finalists} again, on {n_repeats} {on} each"
+        if not self.console.is_terminal:  # where no bar says it
+            self.say(f"          {again}")
         self._show_bar(again, n_finalists if on_splits else n_finalists * n_repeats)
 
     def on_end(self, result: RunResult) -> None:
         self._progress.stop()
         self.say()
         if result.interrupted:
-            self.say("Stopped. Everything finished is kept; go on with:", "yellow")
-            self.say(f"  evonet resume {quote(str(result.folder))}")
+            self._say_how_to_go_on(result.folder)
             return
         for line in result_lines(result):
             self.say(*line)
+
+    def _say_how_to_go_on(self, folder: Path) -> None:
+        self.say("Stopped. Everything finished is kept; go on with:", "yellow")
+        self.say(f"  evonet resume {quote(str(folder))}")
 
     def _show_bar(self, description: str, total: int | None) -> None:
         if self._task is not None:

@@ -231,15 +231,19 @@ class TestRefusals:
     def test_no_cluster_is_needed_for_this_machine(self) -> None:
         assert connect("loky", None) is None
 
-    def test_dask_needs_an_address(self) -> None:
+    @pytest.mark.parametrize("address", ["nonsense", "tcp://nonsense", "tcp://a:b"])
+    def test_an_address_that_is_none_is_refused_at_once(self, address: str) -> None:
         pytest.importorskip("distributed", reason="the extra `dask` is not installed")
-        with pytest.raises(ConfigError, match=r"start `dask scheduler`, and pass its --address"):
-            connect("dask", None)
+        said = rf"address {address} is none of a scheduler: .*\. Expected one such as tcp://127"
+        with pytest.raises(ConfigError, match=said):
+            connect("dask", address)
 
     def test_a_cluster_that_is_not_there_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.importorskip("distributed", reason="the extra `dask` is not installed")
         monkeypatch.setattr("evonet.training.clusters._PATIENCE", 1)
-        with pytest.raises(TrainingError, match=r"No Dask workers at tcp://127\.0\.0\.1:9 \(.+\)"):
+        with pytest.raises(
+            TrainingError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9"
+        ):
             connect("dask", "tcp://127.0.0.1:9")
 
     def test_a_package_that_is_missing_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +255,8 @@ class TestRefusals:
         ("settings", "message"),
         [
             ({"address": "tcp://a:1"}, "address is of a cluster, and backend is loky"),
-            ({"backend": "dask", "engine": "keras"}, "backend dask is of engine fused"),
+            ({"backend": "dask"}, r"start `dask scheduler`, and pass its --address"),
+            ({"backend": "ray", "engine": "keras"}, "backend ray is of engine fused"),
             ({"backend": "ray", "device": "gpu"}, "backend ray trains on CPUs"),
         ],
     )

@@ -15,7 +15,7 @@ from evonet.config import RunConfig, flag_of, make_config, read_config, setting_
 from evonet.errors import ConfigError
 from evonet.evolution.search import SearchSettings
 
-PANELS = ("Data", "Goal", "Search", "Stop", "Winner", "Training", "Cluster", "Record")
+PANELS = ("Data", "Goal", "Search", "Stop", "Winner", "Training", "Machines", "Record")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 FRACTIONS = st.floats(0, 1, exclude_min=True, exclude_max=True)
 NUMBERS = st.integers(1, 2**62)

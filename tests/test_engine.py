@@ -221,7 +221,10 @@ class TestPortions:
 def test_a_training_that_takes_too_long_has_failed(iris: Dataset) -> None:
     evaluator = replace(engine(iris, workers=2, budget=LONG), timeout=0.05)
     (found,) = evaluated(evaluator, REQUESTS[:1]).values()
-    assert (found.status, found.reason) == ("failed", "it was not over after 0.05 s")
+    assert (found.status, found.reason) == (
+        "failed",
+        "it was not over after 0.05 s; see --training-timeout",
+    )
 
 
 def test_without_a_limit_a_training_may_take_far_more_than_predicted(iris: Dataset) -> None:

@@ -227,6 +227,13 @@ class TestStopping:
         with pytest.raises(ConfigError, match=r"epochs cannot change within a run; expected a lim"):
             resume(folder, {"epochs": 3})
 
+    def test_where_it_trains_may_change(self, config: RunConfig) -> None:
+        folder = evolve(config).folder
+        resume(folder, {"workers": 3, "training_timeout": 60.0, "generations": 3})
+        with RunRecord(folder) as record:
+            stored = record.fact("config")
+        assert (stored["workers"], stored["training_timeout"]) == (3, 60.0)
+
     @pytest.mark.parametrize("version", ["evonet.data.dataset.VERSION", "evonet.setup.VERSION"])
     def test_a_run_under_other_rules_of_preparing_or_training_is_refused(
         self, config: RunConfig, monkeypatch: pytest.MonkeyPatch, version: str
@@ -349,8 +356,20 @@ class TestFailures:
         self, config: RunConfig, fake_training: type[FakeEvaluator]
     ) -> None:
         fake_training.fails = staticmethod(lambda _: ("failed", "ValueError: bad shape"))
-        with pytest.raises(TrainingError, match=r"All 6 trainings .* 'failed: ValueError: bad sha"):
+        with pytest.raises(
+            TrainingError, match=r"; 6 failed, 6 of them with 'failed: ValueError: bad sha"
+        ):
             evolve(config)
+
+    def test_a_limit_before_the_first_success_gives_the_reason_of_the_failures(
+        self, config: RunConfig, fake_training: type[FakeEvaluator]
+    ) -> None:
+        fake_training.fails = staticmethod(lambda _: ("diverged", "a loss was not finite"))
+        said = (
+            r"\(3 networks are trained\) before any training succeeded; 3 failed, 3 of them with '"
+        )
+        with pytest.raises(TrainingError, match=f"{said}diverged: a loss was not finite'"):
+            evolve(config.changed(max_trainings=3))
 
 
 @pytest.mark.usefixtures("fake_training")

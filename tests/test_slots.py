@@ -162,6 +162,17 @@ def test_no_place_is_free_while_it_is_found_out_who_kills_workers() -> None:
     assert (own.seed, found.status, slots.n_free) == (2, "ok", 2)
 
 
+def test_a_cluster_without_a_worker_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = FakeCluster(lambda _: False)
+    monkeypatch.setattr(cluster, "workers", 0)
+    monkeypatch.setattr(cluster, "submit", lambda *_: Future())
+    monkeypatch.setattr(slots_module, "_PATIENCE", 0)
+    with pytest.raises(TrainingError, match=r"or no worker is left\. Start it again, then go on"):
+        list(each_of(slots_on(cluster), [[request(0)]]))
+
+
 def test_an_error_of_no_training_is_raised() -> None:
     cluster = FakeCluster(lambda _: False)
     slots = slots_on(cluster, broken_train)

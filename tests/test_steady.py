@@ -333,7 +333,9 @@ def test_where_all_fail_the_reason_is_given(
     config: RunConfig, fake_training: type[FakeEvaluator]
 ) -> None:
     fake_training.fails = staticmethod(lambda request: ("diverged", "a loss was not finite"))
-    with pytest.raises(TrainingError, match="All 6 trainings of the first generation failed"):
+    with pytest.raises(
+        TrainingError, match="No training of the first generation succeeded; 6 failed, 6 of"
+    ):
         evolve(config)
 
 

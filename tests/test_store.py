@@ -373,6 +373,16 @@ class TestDamage:
         ):
             read_all(record.folder)
 
+    def test_a_row_that_is_no_text_is_refused_without_being_shown(self, record: RunRecord) -> None:
+        fill(record)
+        record.close()
+        with closing(sqlite3.connect(record.folder / FILE)) as file, file:
+            file.execute("UPDATE evaluations SET evaluation = CAST(X'ff' || evaluation AS TEXT)")
+        with pytest.raises(
+            DamageError, match=r"Could not decode to UTF-8 column 'evaluation'\. Th"
+        ):
+            read_all(record.folder)
+
     @pytest.mark.parametrize(
         "statement",
         ["ALTER TABLE candidates DROP COLUMN operator", "DROP TABLE winners"],
@@ -616,9 +626,12 @@ class TestClaim:
             with pytest.raises(RecordError, match=rf"is being worked on by process {first.pid} on"):
                 record.claim()
             read_all(record.folder)  # looking at it is nobody's claim
+            assert record.claimed_by is not None
+            assert f"process {first.pid} on" in record.claimed_by
         finally:
             first.kill()
             first.communicate()
+        assert record.claimed_by is None
         record.claim()
         assert f"process {os.getpid()} on" in record.fact("claimed_by")
 
@@ -689,7 +702,7 @@ class TestScoreCache:
                 cache.put("cd", EVALUATION)
                 assert cache.get("ab") is None
         assert len(said) == 1
-        assert said[0].startswith("The run goes on without the score cache. ")
+        assert said[0].startswith("The run goes on without the score cache, and trains what other ")
         assert "The file is damaged." in said[0]
 
     def test_a_score_is_kept_for_the_next_run(self, tmp_path: Path, at_once: None) -> None:
@@ -713,10 +726,25 @@ class TestScoreCache:
         assert cache.get("ab") == replace(EVALUATION, score=0.5)
         cache.close()
 
-    def test_a_run_record_is_no_score_cache(self, record: RunRecord, tmp_path: Path) -> None:
-        (tmp_path / "scores.sqlite").write_bytes((record.folder / FILE).read_bytes())
-        with pytest.raises(RecordError, match="is not a score cache of evonet"):
-            ScoreCache(tmp_path)
+    @pytest.mark.parametrize(
+        ("is_folder", "why"),
+        [(False, "scores.sqlite is not a score cache of evonet."), (True, "unable to open")],
+    )
+    def test_what_is_no_score_cache_is_done_without(
+        self, record: RunRecord, tmp_path: Path, is_folder: bool, why: str
+    ) -> None:
+        file, said = tmp_path / "scores.sqlite", list[str]()
+        if is_folder:
+            file.mkdir()
+        else:
+            file.write_bytes((record.folder / FILE).read_bytes())
+        with closing(ScoreCache(tmp_path, said.append)) as cache:
+            cache.put("ab", EVALUATION)
+            assert cache.get("ab") == EVALUATION
+        (line,) = said
+        assert line.startswith("The run goes on without the score cache, and trains what other ")
+        assert why in line
+        assert line.endswith(f"Nothing but time is lost if {file} is deleted.")
 
 
 class TestKeys:

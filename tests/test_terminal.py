@@ -64,3 +64,12 @@ def test_time_left_goes_by_the_limit_that_comes_first(monkeypatch: pytest.Monkey
     assert left(monkeypatch, generations=9, max_trainings=60) == ["~0:30", "~0:20"]
     assert left(monkeypatch, generations=9, max_minutes=90.6) == ["~0:36", "~0:26"]
     assert left(monkeypatch, generations=9, max_trainings=45) == ["~0:00", "~0:00"]
+
+
+def test_who_is_stopped_at_once_is_told_how_to_go_on() -> None:
+    text = StringIO()
+    observer = TerminalObserver(Console(file=text, width=200, soft_wrap=True))
+    observer.on_start(Record(), METRICS["accuracy"], make_config({}))  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt), observer:
+        raise KeyboardInterrupt
+    assert text.getvalue().endswith("go on with:\n  evonet resume results/run\n")

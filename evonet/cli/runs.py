@@ -18,7 +18,7 @@ from evonet.config import make_config, read_config
 _OF_FITS = ("seed", "final_epochs", "final_fits", "patience_epochs", "workers")
 
 
-@with_settings("Data", "Goal", "Search", "Stop", "Winner", "Training", "Cluster", "Record")
+@with_settings("Data", "Goal", "Search", "Stop", "Winner", "Training", "Machines", "Record")
 def evolve_command(
     *,
     config: Annotated[
@@ -38,7 +38,7 @@ def evolve_command(
     _run(lambda observer, stop: evolve(checked, observer, stop), quiet, as_json)
 
 
-@with_settings("Stop", "Cluster")
+@with_settings("Stop", "Machines", defaults=False)
 def resume_command(
     *,
     run: Run,
@@ -77,7 +77,7 @@ def train_command(
     _run(lambda observer, stop: train(genomes[pick], checked, observer, stop), quiet, as_json)
 
 
-@with_settings("Data", "Goal", "Search", "Training")
+@with_settings("Data", "Goal", "Search", "Training", "Machines")
 def plan_command(
     *,
     genomes: Annotated[

@@ -12,11 +12,12 @@ from evonet.config import RunConfig, flag_of, setting_panel, setting_types
 
 
 def with_settings(
-    *panels: str, also: Collection[str] = ()
+    *panels: str, also: Collection[str] = (), defaults: bool = True
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command a flag for each setting of some panels of ``RunConfig``, and some others.
 
-    The command takes them as ``**settings``: only those that the user passed.
+    The command takes them as ``**settings``: only those that the user passed. What holds for the
+    others is said where there are ``defaults``.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -30,14 +31,14 @@ def with_settings(
 
         signature = inspect.signature(command, eval_str=True)
         own = [p for p in signature.parameters.values() if p.name != "settings"]
-        wrapper.__signature__ = inspect.Signature([*own, *map(_flag, names)])  # type: ignore[attr-defined]
+        wrapper.__signature__ = inspect.Signature([*own, *(_flag(n, defaults) for n in names)])  # type: ignore[attr-defined]
         wrapper.__doc__ = command.__doc__
         return wrapper
 
     return decorate
 
 
-def _flag(name: str) -> inspect.Parameter:
+def _flag(name: str, defaults: bool) -> inspect.Parameter:
     """The command-line parameter of a setting: None unless it is passed."""
     field = RunConfig.model_fields[name]
     kind = setting_types()[name]
@@ -46,7 +47,7 @@ def _flag(name: str) -> inspect.Parameter:
         kind = list[str]
     elif get_origin(kind) is not Literal and get_args(kind):  # "int | None" is an int, if passed
         kind = next(part for part in get_args(kind) if part is not type(None))
-    unsaid = field.default is None or several or kind is bool
+    unsaid = not defaults or field.default is None or several or kind is bool
     default = "" if unsaid else f" (default: {field.default})"
     flag = flag_of(name)
     option = typer.Option(

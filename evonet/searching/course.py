@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from statistics import median
 from types import MappingProxyType
@@ -13,7 +12,7 @@ from evonet.champion.winner import count_finalists
 from evonet.errors import TrainingError
 from evonet.evaluation import Hurdle
 from evonet.evolution.search import Candidate, Search
-from evonet.finale import timetable
+from evonet.finale import failures_text, timetable
 from evonet.fitness import fitness, rank
 from evonet.progress import Clock, GenerationSummary
 from evonet.session import Session
@@ -179,10 +178,8 @@ def _refuse_hopeless(search: Search, outcomes: Sequence[StoredEvaluation]) -> No
     """
     if search.population:
         return
-    reasons = Counter(f"{s.evaluation.status}: {s.evaluation.reason}" for s in outcomes)
-    (reason, count), *_ = reasons.most_common()
     raise TrainingError(
-        f"All {len(outcomes)} trainings of the first generation failed, {count} "
-        f"of them with '{reason}'. Change the search space (lower learning rates, smaller "
-        "layers) or the data."
+        "No training of the first generation succeeded"
+        f"{failures_text([stored.evaluation for stored in outcomes])}. Change what the reason "
+        "names, or the search space (lower learning rates, smaller layers), or the data."
     )

@@ -18,10 +18,7 @@ from evonet.training.cached import CachedEvaluator
 def search_for_winner(session: Session, clock: Clock) -> str | None:
     """Search until a limit. Why the search ended, or None where the user stopped it."""
     loop = _without_barrier if session.setup.config.asynchronous else _by_generations
-    with (
-        closing(session.score_cache()) as cache,
-        closing(session.evaluator(cache)) as evaluator,
-    ):
+    with closing(session.evaluator()) as evaluator:
         return loop(session, clock, evaluator)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from evonet.errors import DamageError, RecordError
+from evonet.errors import RecordError
 from evonet.evaluation import Evaluation
 from evonet.store.database import Database, Table
 
@@ -25,10 +25,10 @@ _SCORES = Table("scores", ("key", "evaluation"))
 class ScoreCache:
     """Evaluations by score key (see ``evaluation.score_key``).
 
-    What it saves is time, and no result hangs on it: where it is damaged the run goes on without
-    it, and one that fails under way is opened again first, as after its file was deleted. Nor is
-    each score worth a transaction: they are written every second, and what a kill loses here is in
-    the run's record.
+    What it saves is time, and no result hangs on it: where it cannot be used the run goes on
+    without it, and one that fails under way is opened again first, as after its file was deleted.
+    Nor is each score worth a transaction: they are written every second, and what a kill loses here
+    is in the run's record.
     """
 
     def __init__(self, results: Path, on_loss: Callable[[str], None] = lambda _: None) -> None:
@@ -37,15 +37,12 @@ class ScoreCache:
         Args:
             results: the folder.
             on_loss: told why, where the run has to go on without.
-
-        Raises:
-            RecordError: there is a file that is no score cache of this version.
         """
         self._file, self._on_loss = results / FILE, on_loss
         self._database: Database | None = None
         try:
             self._database = self._opened()
-        except DamageError as error:
+        except RecordError as error:
             self._lose(error)
         self._new: dict[str, Evaluation] = {}
         self._written = time.monotonic()
@@ -101,7 +98,10 @@ class ScoreCache:
             return None
 
     def _lose(self, error: RecordError) -> None:
-        self._on_loss(f"The run goes on without the score cache. {error}")
+        self._on_loss(
+            f"The run goes on without the score cache, and trains what other runs have trained: "
+            f"{error} Nothing but time is lost if {self._file} is deleted."
+        )
 
 
 def _evaluation(_: str, text: str) -> Evaluation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +17,20 @@ _FILE = "claim"
 def this_process() -> str:
     """How a claim names its process: number, machine, and since when."""
     return f"process {os.getpid()} on {platform.node()} (since {datetime.now():%Y-%m-%d %H:%M:%S})"
+
+
+def is_claimed(folder: Path) -> bool:
+    """Whether some process goes on with a run just now."""
+    file = folder / _FILE
+    if not file.is_file():
+        return False
+    try:
+        address = f"{file.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=0)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError as error:
+        return "is locked" in str(error)
+    return False
 
 
 class Claim:
@@ -36,7 +51,8 @@ class Claim:
         """
         file = folder / _FILE
         try:
-            self._connection = sqlite3.connect(file, timeout=0, isolation_level=None)
+            # Somebody may just be looking, see is_claimed.
+            self._connection = sqlite3.connect(file, timeout=1, isolation_level=None)
             try:
                 self._connection.execute("BEGIN EXCLUSIVE")
             except BaseException:

@@ -124,7 +124,7 @@ class Database:
         try:
             yield
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            reason = " ".join(str(error).split())
+            reason, *_ = " ".join(str(error).split()).split(" with text ")  # of a row, and long
             if any(sign in reason for sign in _SIGNS_OF_DAMAGE):
                 raise DamageError(f"{self.path}: {reason}. {_DAMAGED}.") from error
             if "is full" in reason:

@@ -28,7 +28,7 @@ from typing import Any
 
 from evonet.errors import RecordError
 from evonet.genome import Genome
-from evonet.store.claim import Claim, this_process
+from evonet.store.claim import Claim, is_claimed, this_process
 from evonet.store.database import Database, Table
 from evonet.store.folders import FILE, new_folder
 from evonet.store.rows import (
@@ -167,6 +167,11 @@ class RunRecord:
         except BaseException:
             self._claim.give_up()
             raise
+
+    @property
+    def claimed_by(self) -> str | None:
+        """The process that goes on with the run just now, or None."""
+        return self.fact("claimed_by") if is_claimed(self.folder) else None
 
     def together(self) -> AbstractContextManager[None]:
         """All that is written inside is written in one transaction, or nothing of it."""

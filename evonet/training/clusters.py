@@ -29,7 +29,7 @@ class Cluster(Protocol):
 
     @property
     def workers(self) -> int:
-        """Trainings that run at the same time."""
+        """Trainings that run at the same time; 0 where no worker is left."""
         ...
 
     def share(self, value: object) -> Any:
@@ -71,29 +71,43 @@ class _Elsewhere:
 class DaskCluster(_Elsewhere):
     """A Dask cluster, by the address of its scheduler."""
 
-    def __init__(self, address: str | None) -> None:
+    def __init__(self, address: str) -> None:
         from distributed import Client
+        from distributed.comm.addressing import parse_host_port
 
         getLogger("distributed").setLevel(ERROR)  # a worker that dies is none of the user's errors
         getLogger("distributed.client").setLevel(ERROR)
-        if address is None:
+        try:
+            parse_host_port(address.rpartition("://")[2])
+        except ValueError as error:
             raise ConfigError(
-                "backend dask needs a scheduler: start `dask scheduler`, and pass its --address."
-            )
+                f"address {address} is none of a scheduler: {_line(error)}. Expected one such as "
+                "tcp://127.0.0.1:8786, which `dask scheduler` says when it starts."
+            ) from None
         try:
             self._client = Client(address, timeout=_PATIENCE, set_as_default=False)
-            self._client.wait_for_workers(1, timeout=_PATIENCE)
         except (OSError, TimeoutError, ValueError) as error:
             raise TrainingError(
-                f"No Dask workers at {address} ({_line(error)}). Start `dask scheduler`, and on "
-                f"each machine `dask worker {address} --nthreads 1 --nworkers CORES`."
+                f"No Dask scheduler answers at {address} ({_line(error)}). Start `dask scheduler`, "
+                "and pass the address that it says."
+            ) from None
+        try:
+            self._client.wait_for_workers(1, timeout=_PATIENCE)
+        except (OSError, TimeoutError) as error:
+            self._client.close()
+            raise TrainingError(
+                f"The Dask scheduler at {address} has no worker ({_line(error)}). Start on each "
+                f"machine `dask worker {address} --nthreads 1 --nworkers CORES`."
             ) from None
         self._executor = self._client.get_executor(pure=False)
 
     @property
     def workers(self) -> int:
         """Threads of all workers that are there now."""
-        return max(1, sum(self._client.nthreads().values()))
+        try:
+            return sum(self._client.nthreads().values())
+        except (OSError, TimeoutError):  # its scheduler does not answer
+            return 0
 
     def share(self, value: object) -> Any:
         """Give a value to the scheduler, which keeps it, and gives it to workers that have none.
@@ -132,7 +146,7 @@ class RayCluster(_Elsewhere):
     @property
     def workers(self) -> int:
         """Cores of all machines that are there now."""
-        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        return int(self._ray.cluster_resources().get("CPU", 0))
 
     def share(self, value: object) -> Any:
         """Keep a value where each machine fetches it once."""
@@ -193,7 +207,7 @@ def _call(function: Callable[..., Any], *arguments: object) -> Any:
     return function(*arguments)
 
 
-_CLUSTERS: Mapping[str, tuple[str, Callable[[str | None], Cluster]]] = MappingProxyType(
+_CLUSTERS: Mapping[str, tuple[str, Callable[[Any], Cluster]]] = MappingProxyType(
     {"dask": ("distributed", DaskCluster), "ray": ("ray", RayCluster)}
 )
 
@@ -207,7 +221,7 @@ def connect(backend: str, address: str | None) -> Cluster | None:
         address: of the cluster's scheduler.
 
     Raises:
-        ConfigError: its package is not installed, or an address is missing.
+        ConfigError: its package is not installed, or it cannot have such an address.
         TrainingError: there is no such cluster, or it has no worker.
     """
     if backend == "loky":

@@ -104,7 +104,7 @@ class FusedEvaluator:
 
     @property
     def _workers(self) -> int:
-        return self._cluster.workers if self._cluster else 1
+        return max(1, self._cluster.workers) if self._cluster else 1
 
     @cached_property
     def _cluster(self) -> Cluster | None:

@@ -16,6 +16,8 @@ from evonet.training.processes import is_own_fault
 #: What is asked for, and what comes of it.
 Asked = TypeVar("Asked")
 Came = TypeVar("Came")
+#: Seconds that a cluster may be without a worker: those that died are often started again.
+_PATIENCE = 60
 
 
 class Slots(Protocol[Asked, Came]):
@@ -139,7 +141,7 @@ class ClusterSlots(Generic[Asked, Came]):
 
     @property
     def _n_places(self) -> int:
-        return self._cluster.workers if self._most is None else self._most
+        return max(1, self._cluster.workers) if self._most is None else self._most
 
     def submit(self, portion: Sequence[Asked]) -> None:
         """Train a portion on a worker that is free."""
@@ -148,16 +150,18 @@ class ClusterSlots(Generic[Asked, Came]):
         self._busy[future] = _UnderWay(portion, since)
 
     def wait(self) -> list[tuple[Asked, Came]]:
-        """The next that is done, of several the one that was submitted first."""
+        """The next that is done, of several the one that was submitted first.
+
+        Raises:
+            TrainingError: no worker is left, or none can train.
+        """
         while True:
             while self._again and len(self._busy) < self._n_places:
                 self.submit([self._again.popleft()])
             alone = not self._busy
             if alone:
                 self.submit([self._suspects.popleft()])
-            done = set[Future[list[tuple[Asked, Came]]]]()
-            while not done:  # an endless wait is deaf to Ctrl-C on Windows
-                done, _ = wait(self._busy, timeout=1, return_when=FIRST_COMPLETED)
+            done = self._done()
             future = next(future for future in self._busy if future in done)
             under_way = self._busy.pop(future)
             if future.cancelled():
@@ -167,6 +171,18 @@ class ClusterSlots(Generic[Asked, Came]):
                 return future.result()
             if came := self._after(error, under_way, alone):
                 return came
+
+    def _done(self) -> set[Future[list[tuple[Asked, Came]]]]:
+        """Those of what is under way that are done, once there are any."""
+        seen = time.monotonic()
+        while True:  # an endless wait is deaf to Ctrl-C on Windows
+            done, _ = wait(self._busy, timeout=1, return_when=FIRST_COMPLETED)
+            if done:
+                return done
+            if self._cluster.workers:
+                seen = time.monotonic()
+            elif time.monotonic() - seen > _PATIENCE:
+                raise lost_cluster()
 
     def _after(
         self, error: BaseException, under_way: _UnderWay[Asked], alone: bool

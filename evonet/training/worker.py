@@ -189,7 +189,7 @@ def lost_outcome(error: BaseException, seconds: float, allowed: float) -> Outcom
     """
     ended_itself = isinstance(error, ProcessDiedError) and error.exit_code == 1
     if ended_itself and seconds >= allowed:
-        return Outcome("failed", f"it was not over after {allowed:g} s")
+        return Outcome("failed", f"it was not over after {allowed:g} s; see --training-timeout")
     reason = f"its process died: {' '.join(str(error).split())[:200]}"
     return Outcome("failed" if is_own_fault(error) else "out_of_memory", reason)
 
