@@ -126,7 +126,8 @@ class RunConfig(BaseModel):
     asynchronous: bool = _setting(
         False,
         "Search",
-        "Ask for a new genome whenever a worker is free; wait for no generation.",
+        "Ask for a new genome whenever a worker is free; wait for no generation. With several "
+        "workers the run depends on which training ends first.",
         strict=True,
     )
     max_parameters: int | None = _number(

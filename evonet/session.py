@@ -19,13 +19,14 @@ from evonet.evolution.steady import SteadySearch
 from evonet.fitness import Fitness
 from evonet.genome import Genome, SearchSpace
 from evonet.progress import Observer
-from evonet.setup import Setup, start_workers
+from evonet.setup import Setup
 from evonet.store.cache import ScoreCache
 from evonet.store.exports import exporting
 from evonet.store.record import RunRecord
 from evonet.store.rows import StoredCandidate
 from evonet.toml import write_toml
 from evonet.training.cached import CachedEvaluator
+from evonet.workforce import Workforce
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Session:
         should_stop: Callable[[], bool],
     ) -> Session:
         """Start a run. Everything that can be refused is refused before its folder is made."""
-        start_workers(config)
+        Workforce(config).start()
         setup = Setup.new(_from_anywhere(config), space, founders)
         config, dataset, metric = setup.config, setup.dataset, setup.metric
         facts = {
@@ -132,7 +133,7 @@ class Session:
             limits["generations"] = config.generations
             config = config.changed(**{**limits, **changes})
         config = config.changed(results=folder.parent)
-        start_workers(config)
+        Workforce(config).start()
         founders = [Genome.from_dict(g, f"{folder}, founder") for g in record.fact("founders")]
         setup = Setup.read(config, SearchSpace.from_dict(record.fact("space")), founders)
         fingerprint = record.fact("data")["fingerprint"]

@@ -25,17 +25,11 @@ from evonet.fitness import Fitness, fitnesses, reference
 from evonet.genome import Genome, SearchSpace
 from evonet.metrics import FEW_ROWS, Metric, choose_metric
 from evonet.streams import stream, training_seed
-from evonet.training.backend import find_device
-from evonet.training.clusters import Cluster, connect
 from evonet.training.costs import rows_of, seconds_per_epoch
-from evonet.training.engine import FusedEvaluator, check_device
-from evonet.training.evaluator import Evaluator, KerasEvaluator
+from evonet.training.evaluator import Evaluator
 from evonet.training.keras_model import VERSION, choose_loss
-from evonet.training.plan import Plan, available_cores, most_processes
-from evonet.training.processes import processes_here
-
-#: Generations that take less than the limit on time divided by this begin with the longest.
-_BRIEF = 10
+from evonet.training.plan import Plan
+from evonet.workforce import Workforce
 
 
 @dataclass(frozen=True)
@@ -84,7 +78,8 @@ class Setup:
         """The same on data that were read."""
         dataset, splits = prepare(checked, config, config.repeats, FEW_ROWS)
         setup = cls(config, dataset, splits, space, founders)
-        _ = setup.metric, setup.loss, setup.device, setup._cluster  # each refuses what cannot be
+        _ = setup.metric, setup.loss  # each refuses what does not fit
+        setup.workforce.check()
         return setup
 
     @classmethod
@@ -162,37 +157,14 @@ class Setup:
         return self.final_budgets if self.config.max_minutes is None else [self.search_budget]
 
     @cached_property
-    def device(self) -> str:
-        """What candidates are trained on: "cpu" or "gpu"."""
-        fused = self.config.engine == "fused"
-        return check_device(self.config.device, self.config.precision) if fused else "cpu"
-
-    @property
-    def _by_loops(self) -> bool:
-        """Whether candidates are trained as the winner is: by loops, a core each."""
-        return self.config.engine == "fused" and self.device == "cpu"
+    def workforce(self) -> Workforce:
+        """Who trains."""
+        return Workforce(self.config)
 
     @property
     def fitter(self) -> Fitter:
         """What makes final fits."""
-        return Fitter(self.dataset, self.metric, self.loss, self.fit_workers)
-
-    @property
-    def fit_workers(self) -> int:
-        """How many final fits are made at the same time."""
-        return (self.config.workers if self._by_loops else None) or available_cores()
-
-    @property
-    def _search_workers(self) -> int:
-        """How many candidates are trained at the same time."""
-        if self._cluster is not None:
-            return max(1, self._cluster.workers)
-        return self.fit_workers if self._by_loops else 1
-
-    @cached_property
-    def _cluster(self) -> Cluster | None:
-        """What trains candidates, where that is not this machine."""
-        return connect(self.config.backend, self.config.address)
+        return Fitter(self.dataset, self.metric, self.loss, self.workforce.fits)
 
     def timetable(self, search_began: float) -> Timetable:
         """When the parts of a run have to end.
@@ -204,8 +176,8 @@ class Setup:
         return Timetable(
             config.max_seconds,
             search_began,
-            self._search_workers,
-            self.fit_workers,
+            self.workforce.trainings,
+            self.workforce.fits,
             config.repeats,
             config.repeats if self.splits else 1,
             self.search_budget,
@@ -219,31 +191,13 @@ class Setup:
         """
         epochs = evaluation.epochs * max(1, len(evaluation.folds))
         epoch = evaluation.seconds / max(1, epochs)
-        if not self._by_loops:
+        if not self.workforce.by_loops:
             epoch = seconds_per_epoch(genome, rows_of(self.dataset))
         return Pace(evaluation.seconds, epoch, evaluation.best_epoch)
 
     def engine(self, dataset: Dataset) -> Evaluator:
         """What trains candidates on some data."""
-        if self.config.engine == "fused":
-            return self._fused(dataset)
-        return KerasEvaluator(dataset, self.metric, self.loss, self.search_budget)
-
-    def _fused(self, dataset: Dataset) -> FusedEvaluator:
-        """The fused engine, told how long the first trainings may take."""
-        config = self.config
-        return FusedEvaluator(
-            dataset,
-            self.metric,
-            self.loss,
-            self.search_budget,
-            config.workers,
-            config.device,
-            config.precision,
-            config.max_seconds / _BRIEF,
-            self._cluster,
-            config.training_timeout,
-        )
+        return self.workforce.engine(dataset, self.metric, self.loss, self.search_budget)
 
     @property
     def measure(self) -> Callable[[Genome], float | None] | None:
@@ -266,7 +220,8 @@ class Setup:
                 "Leave out --engine."
             )
         genomes = genomes or [candidate.genome for candidate in self.new_search().ask()]
-        return self._fused(self.dataset).plan([self.request(genome) for genome in genomes])
+        how = self.dataset, self.metric, self.loss, self.search_budget
+        return self.workforce.fused_engine(*how).plan([self.request(g) for g in genomes])
 
     def request(self, genome: Genome, repeat: int = 0, hurdles: tuple[Hurdle, ...] = ()) -> Request:
         """The training the search asks for, or another one of the same genome."""
@@ -319,15 +274,6 @@ class Setup:
         return Search(
             self.space, settings, method, config.seed, founders, reference=worthless, fits=fits
         )
-
-
-def start_workers(config: RunConfig) -> None:
-    """Start the processes of this machine that will train: they load while the data are read."""
-    here = config.engine == "fused" and config.backend == "loky"
-    if here and find_device(config.device) == "cpu":
-        processes = processes_here(config.workers or available_cores())
-        if processes is not None:
-            processes.start(min(config.population_size, most_processes()))
 
 
 def _read(config: RunConfig) -> CheckedData:

@@ -66,6 +66,7 @@ class TerminalObserver(Observer):
         self._began = 0.0  # when the first generation of this session did
         self._generations = self._trained = 0  # of this session
         self._trained_before = 0
+        self._number = self._under_way = 0  # the generation that is trained, and how much of it
 
     def __enter__(self) -> TerminalObserver:
         self._progress.start()
@@ -114,9 +115,11 @@ class TerminalObserver(Observer):
             self.say()
             volume = f"{'volume':>10}" if len(self._config.objective) > 1 else ""
             self.say(_HEADER.replace("  trained", f"{volume}  trained"), "bold")
+        self._number, self._under_way = number, 0
         self._show_bar(f"generation {number}", n_candidates)
 
     def on_evaluation(self, evaluation: Evaluation) -> None:
+        self._under_way += 1
         if self._task is not None:
             note = score_text(evaluation.score) if evaluation.ok else evaluation.status
             self._progress.update(self._task, advance=1, note=note)
@@ -124,6 +127,7 @@ class TerminalObserver(Observer):
     def on_generation(self, summary: GenerationSummary) -> None:
         self._elapsed += summary.seconds
         self._generations += 1
+        self._under_way = 0
         self._trained += summary.trained
         volume = summary.hypervolume
         self.say(
@@ -141,7 +145,9 @@ class TerminalObserver(Observer):
         self.say("Stopping after the running network. Ctrl-C again stops at once.", "yellow")
 
     def on_search_end(self, reason: str) -> None:
-        self.say(f"Search ended: {reason}.")
+        n = self._under_way
+        rest = f" Generation {self._number} was under way, {n} of it done." if n else ""
+        self.say(f"Search ended: {reason}.{rest}")
         self._show_bar("fitting the winner", None)
 
     def on_revalidation_start(self, n_finalists: int, n_repeats: int, on_splits: bool) -> None:

@@ -87,11 +87,15 @@ def main() -> None:
     if arguments.picture:
         suites = {"FCNet, 4 tables": FCNET, "HPOBench, 8 tables": HPOBENCH}
         of = {title: [TABLES.index(name) for name in some] for title, some in suites.items()}
+        drawn, whole = regrets, None
+        if arguments.ablations:
+            whole, *names = names
+            drawn = {key: _more(found, regrets[whole, key[1]]) for key, found in regrets.items()}
         panels = {
-            title: {key: _estimate(found[places]) for key, found in regrets.items()}
+            title: {key: _estimate(found[places]) for key, found in drawn.items()}
             for title, places in of.items()
         }
-        draw_regrets(panels, names, trainings, arguments.picture)
+        draw_regrets(panels, names, trainings, arguments.picture, whole)
     if arguments.json:
         raw = {f"{name} {n}": found.tolist() for (name, n), found in regrets.items()}
         record = {"versions": versions(), "tables": [t.to_dict() for t in tables], "regrets": raw}
@@ -182,12 +186,17 @@ def _worth(
     for name in others:
         cells: list[Cell] = [name]
         for n in trainings:
-            both = min(regrets[name, n].shape[1], regrets[whole, n].shape[1])
-            e = _estimate(regrets[name, n][:, :both] - regrets[whole, n][:, :both])
+            e = _estimate(_more(regrets[name, n], regrets[whole, n]))
             cells.append(f"{e.value:+.3f} ({e.low:+.3f} to {e.high:+.3f})")
         rows.append(tuple(cells))
     title = f"mean regret more than that of {whole}, pair by pair (95 % bootstrap interval)"
     return Table(title, ("search", *(f"{n} trainings" for n in trainings)), tuple(rows))
+
+
+def _more(own: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How much more each regret is than the other on the same table with the same seed."""
+    both = min(own.shape[1], others.shape[1])
+    return own[:, :both] - others[:, :both]
 
 
 def _estimate(regrets: np.ndarray, resamples: int = 1000) -> Interval:

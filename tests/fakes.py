@@ -13,7 +13,7 @@ import pytest
 import evonet.finale
 import evonet.loop
 import evonet.session
-import evonet.setup
+import evonet.workforce
 from evonet.champion.crowning import Crowned
 from evonet.champion.predictor import networks_digest
 from evonet.champion.winner import Winner
@@ -135,8 +135,8 @@ def fake_training(monkeypatch: pytest.MonkeyPatch) -> type[FakeEvaluator]:
         return networks_digest(folder / "networks.npz")
 
     for engine in ("KerasEvaluator", "FusedEvaluator"):
-        monkeypatch.setattr(evonet.setup, engine, Fake)
-    monkeypatch.setattr(evonet.session, "start_workers", lambda _: None)
+        monkeypatch.setattr(evonet.workforce, engine, Fake)
+    monkeypatch.setattr(evonet.workforce.Workforce, "start", lambda _: None)
     monkeypatch.setattr(evonet.loop, "compile_loops", lambda *_: None)
     monkeypatch.setattr(evonet.loop, "fit_baselines", lambda *_: iter(()))
     monkeypatch.setattr(evonet.finale, "crown", crown)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from planted import genome
+from planted import Planted, evaluation, genome
 from rich.console import Console
 
 import evonet.terminal
@@ -73,3 +73,18 @@ def test_who_is_stopped_at_once_is_told_how_to_go_on() -> None:
     with pytest.raises(KeyboardInterrupt), observer:
         raise KeyboardInterrupt
     assert text.getvalue().endswith("go on with:\n  evonet resume results/run\n")
+
+
+def test_a_generation_that_was_broken_off_is_said() -> None:
+    text = StringIO()
+    observer = TerminalObserver(Console(file=text, width=200, soft_wrap=True))
+    observer.on_start(Record(), METRICS["accuracy"], make_config({}))  # type: ignore[arg-type]
+    observer.on_generation_start(0, 1)
+    observer.on_evaluation(evaluation(Planted(genome(0), 0.9)))
+    observer.on_generation(GenerationSummary(0, 0.9, 0.8, genome(0), 1, 0, 0, 0, 1.0))
+    observer.on_generation_start(1, 5)
+    for i in range(3):
+        observer.on_evaluation(evaluation(Planted(genome(i), 0.9)))
+    observer.on_search_end("3 networks are trained")
+    said = "Search ended: 3 networks are trained. Generation 1 was under way, 3 of it done.\n"
+    assert text.getvalue().endswith(said)

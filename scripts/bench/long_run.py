@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-import evonet.setup
+import evonet.workforce
 from bench.simulated import Park, SimulatedEvaluator
 from bench.table import Cell, Table
 from evonet.config import make_config
@@ -78,7 +78,7 @@ def long_run(generations: int) -> Table:
             )
             SimulatedEvaluator.park = Park(4, np.asarray([0.1]))
             watch = _Watch(folder, generations)
-            with patch.object(evonet.setup, "FusedEvaluator", SimulatedEvaluator):
+            with patch.object(evonet.workforce, "FusedEvaluator", SimulatedEvaluator):
                 evolve(config, watch)
                 began = time.perf_counter()
                 resume(folder)

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-import evonet.setup
+import evonet.workforce
 from bench.simulated import Park, SimulatedEvaluator
 from bench.table import Cell, Table
 from evonet.config import make_config
@@ -83,7 +83,7 @@ def _row(
             | {"screened": screened, "fidelity": "off", "workers": 1}
         )
         counted = patch.object(Database, "transaction", lambda self: writes(self))
-        engine = patch.object(evonet.setup, "FusedEvaluator", SimulatedEvaluator)
+        engine = patch.object(evonet.workforce, "FusedEvaluator", SimulatedEvaluator)
         with counted, engine:
             evolve(config, Observer(), lambda: park.trained >= most)
         with RunRecord(Path(folder) / "run") as record:

@@ -1,0 +1,67 @@
+"""The short forms of what ``bench_resilience.py`` and ``bench_scale.py`` check by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench.faults import FAULTS, faults
+from bench.long_run import long_run
+from bench.scale import scale
+from bench.simulated import Park
+from bench.table import Table
+
+from evonet.evaluation import Request
+from evonet.genome import Genome, Layer
+
+NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads /proc")
+
+
+def columns(table: Table) -> list[dict[str, object]]:
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+@NEEDS_PROC
+def test_a_run_holds_as_many_files_at_its_end_as_at_its_start() -> None:
+    for search in ("by generations", "without barrier"):
+        rows = [row for row in columns(long_run(10)) if row["search"] == search]
+        assert [row["candidates"] for row in rows] == [40, 80, 160, 240, 320, 400]
+        assert len({row["open files"] for row in rows}) == 1
+        assert all(1_000 < row["record bytes a candidate"] < 5_000 for row in rows[1:])
+
+
+def test_without_a_barrier_workers_idle_less() -> None:
+    """One training in ten takes a hundred times as long: a generation waits for it."""
+    table = scale([1.0] * 9 + [100.0], (10,), 200, "test", 1)
+    idle = {row["search"]: row["idle"] for row in columns(table)}
+    assert idle["without barrier"] < 0.4 < 0.6 < idle["by generations"]
+
+
+def test_simulated_workers_take_the_time_that_trainings_take() -> None:
+    """Two workers, trainings of 3 s: four of them take 6 s, and what the coordinator thinks."""
+    park = Park(2, np.asarray([3.0]))
+    requests = [
+        Request(Genome((Layer(8 + i, "relu"),), "matched_normal", "sgd", 0.1, 32), 0)
+        for i in range(4)
+    ]
+    for request in requests:
+        while not park.n_free:
+            park.wait()
+        park.submit([request])
+    while park.n_busy:
+        park.wait()
+    assert (park.trained, park.busy_seconds) == (4, 12.0)
+    assert 6.0 <= park.now < 7.0
+
+
+@pytest.mark.slow
+@NEEDS_PROC
+def test_whatever_fails_below_it_a_run_says_so_and_goes_on() -> None:
+    table = faults(20)
+    left_out = sum("left out" in note for note in table.notes)
+    assert len(table.rows) + left_out == len(FAULTS)
+    for row in columns(table):
+        assert row["ended as it should"] == row["record is whole"] == "yes", row
+        assert (row["lines said"], row["history then"]) in ((0, "the same"), (1, "the same")), row
+    assert table.notes[-1].endswith(" 0 read with another value.")
