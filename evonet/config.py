@@ -225,7 +225,7 @@ class RunConfig(BaseModel):
         None,
         "Machines",
         "Of the cluster: for dask where `dask scheduler` is, such as tcp://127.0.0.1:8786; for ray "
-        "auto for one that runs, or none for one on this machine.",
+        "auto, for one that runs; one on this machine if left out.",
     )
 
     results: Path = _setting(Path("results"), "Record", "Folder that holds the runs.")
@@ -370,7 +370,7 @@ def setting_panel(name: str) -> str:
 
 
 def is_of_machines(name: str) -> bool:
-    """Whether a setting says where to train, which may change when a run is resumed."""
+    """Whether a setting says where to train, and how long at most: a resumed run may change it."""
     return setting_panel(name) == "Machines"
 
 

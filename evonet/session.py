@@ -83,10 +83,15 @@ class Session:
             "stopped": None,
         }
         record = RunRecord.new(config.results, config.name, dataset.name, facts)
-        record.claim()
-        with exporting(record.folder):
-            (record.folder / "config.toml").write_text(config.to_toml(), "utf-8")
-            (record.folder / "space.toml").write_text(write_toml(setup.space.to_dict()), "utf-8")
+        try:
+            record.claim()
+            with exporting(record.folder):
+                (record.folder / "config.toml").write_text(config.to_toml(), "utf-8")
+                space_toml = write_toml(setup.space.to_dict())
+                (record.folder / "space.toml").write_text(space_toml, "utf-8")
+        except BaseException:
+            record.close()
+            raise
         return cls(setup, record, given, observer, should_stop)
 
     @classmethod
@@ -162,9 +167,11 @@ class Session:
 
     def close(self) -> None:
         """Close what is open; nothing can be trained or written down any more."""
-        if "cache" in vars(self):
-            self.cache.close()
-        self.record.close()
+        try:
+            if "cache" in vars(self):
+                self.cache.close()
+        finally:
+            self.record.close()
 
     @cached_property
     def cache(self) -> ScoreCache:

@@ -164,7 +164,7 @@ class Setup:
     @property
     def fitter(self) -> Fitter:
         """What makes final fits."""
-        return Fitter(self.dataset, self.metric, self.loss, self.workforce.fits)
+        return Fitter(self.dataset, self.metric, self.loss, self.workforce.n_fits)
 
     def timetable(self, search_began: float) -> Timetable:
         """When the parts of a run have to end.
@@ -176,8 +176,8 @@ class Setup:
         return Timetable(
             config.max_seconds,
             search_began,
-            self.workforce.trainings,
-            self.workforce.fits,
+            self.workforce.n_trainings,
+            self.workforce.n_fits,
             config.repeats,
             config.repeats if self.splits else 1,
             self.search_budget,

@@ -59,16 +59,16 @@ class Workforce:
         return self.config.engine == "fused" and self.device == "cpu"
 
     @property
-    def fits(self) -> int:
+    def n_fits(self) -> int:
         """How many final fits are made at the same time."""
         return (self.config.workers if self.by_loops else None) or available_cores()
 
     @property
-    def trainings(self) -> int:
+    def n_trainings(self) -> int:
         """How many candidates are trained at the same time."""
         if self._cluster is not None:
             return max(1, self._cluster.workers)
-        return self.fits if self.by_loops else 1
+        return self.n_fits if self.by_loops else 1
 
     @cached_property
     def _cluster(self) -> Cluster | None:

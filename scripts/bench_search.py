@@ -107,7 +107,8 @@ def _kept(
 ) -> np.ndarray:
     """Regrets ``(tables, repeats)``: those of the file, where there is one, and what it lacks.
 
-    Its lines are a repeat of a method each: on all tables, with one number of trainings.
+    Its lines are a repeat of a method each: on all tables, with one number of trainings. They are
+    taken as they are: to be removed once what they measured has changed.
     """
     lines = file.read_text("utf-8").splitlines() if file is not None and file.exists() else []
     known = {

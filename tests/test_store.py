@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
@@ -373,6 +373,32 @@ class TestDamage:
         ):
             read_all(record.folder)
 
+    @pytest.mark.parametrize(
+        ("statement", "read"),
+        [
+            ("UPDATE evaluations SET repeat = 1 WHERE repeat = 0", RunRecord.evaluations),
+            ("UPDATE evaluations SET repeat = 0 WHERE repeat = 1", RunRecord.repeats),
+            ("UPDATE OR REPLACE candidates SET generation = 1", RunRecord.candidates),
+            ("UPDATE OR REPLACE candidates SET generation = 0", RunRecord.unfinished_candidates),
+            ("UPDATE generations SET number = 1", RunRecord.candidates),
+        ],
+    )
+    def test_no_row_is_hidden_by_a_change_of_what_it_is_chosen_by(
+        self, record: RunRecord, statement: str, read: Callable[[RunRecord], object]
+    ) -> None:
+        fill(record)
+        record.add_evaluation(replace(STORED, score_key="cd" * 16, repeat=1))
+        record.end_pending(GENOME, replace(CANDIDATE, generation=1))
+        assert read(record)
+        record.close()
+        with closing(sqlite3.connect(record.folder / FILE)) as file, file:
+            file.execute(statement)
+        with (
+            RunRecord(record.folder) as changed,
+            pytest.raises(DamageError, match="makes no sense"),
+        ):
+            read(changed)
+
     def test_a_row_that_is_no_text_is_refused_without_being_shown(self, record: RunRecord) -> None:
         fill(record)
         record.close()
@@ -440,6 +466,11 @@ class TestRunRecord:
             [],
             [{"genome": GENOME.to_dict()}],
         ]
+
+    def test_whole_numbers_are_read_again_as_seconds(self, record: RunRecord) -> None:
+        record.commit_generation(StoredGeneration(0, (), 0, 3, 0), [])
+        record.commit_generation(StoredGeneration(1, (), 0, 3.5, -0.0), [])
+        assert [(g.seconds, g.hypervolume) for g in record.generations()] == [(3, 0), (3.5, 0)]
 
     def test_an_empty_record_holds_nothing(self, record: RunRecord) -> None:
         assert read_all(record.folder) == [None, None, [], None, 0, [], [], [], [], []]
@@ -635,6 +666,12 @@ class TestClaim:
         record.claim()
         assert f"process {os.getpid()} on" in record.fact("claimed_by")
 
+    def test_a_file_that_is_no_lock_is_said_and_looked_past(self, record: RunRecord) -> None:
+        (record.folder / "claim").write_bytes(b"garbage" * 1000)
+        assert record.claimed_by is None
+        with pytest.raises(RecordError, match=r"not a database\. .* delete it: it holds nothing"):
+            record.claim()
+
     def test_a_run_that_is_closed_is_left_to_others(self, record: RunRecord) -> None:
         with RunRecord(record.folder) as first:
             first.claim()
@@ -744,7 +781,7 @@ class TestScoreCache:
         (line,) = said
         assert line.startswith("The run goes on without the score cache, and trains what other ")
         assert why in line
-        assert line.endswith(f"Nothing but time is lost if {file} is deleted.")
+        assert line.endswith(f"Delete {file} to have a new one: nothing but time is lost.")
 
 
 class TestKeys:

@@ -58,15 +58,17 @@ class ScoreCache:
         """Keep an evaluation; within some time it is on disk."""
         self._new[key] = evaluation
         if time.monotonic() - self._written > _SECONDS:
-            self._write()
+            self.flush()
 
     def close(self) -> None:
         """Write what is new, and close the file."""
-        self._write()
+        self.flush()
         if self._database is not None:
             self._database.close()
 
-    def _write(self) -> None:
+    def flush(self) -> None:
+        """Write what is new."""
+
         def write(file: Database) -> None:
             with file.transaction():
                 for key, evaluation in self._new.items():
@@ -100,7 +102,7 @@ class ScoreCache:
     def _lose(self, error: RecordError) -> None:
         self._on_loss(
             f"The run goes on without the score cache, and trains what other runs have trained: "
-            f"{error} Nothing but time is lost if {self._file} is deleted."
+            f"{error} Delete {self._file} to have a new one: nothing but time is lost."
         )
 
 

@@ -28,7 +28,7 @@ def is_claimed(folder: Path) -> bool:
         address = f"{file.resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, uri=True, timeout=0)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master")
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         return "is locked" in str(error)
     return False
 
@@ -58,14 +58,15 @@ class Claim:
             except BaseException:
                 self._connection.close()
                 raise
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             if "is locked" in str(error):
                 raise RecordError(
                     f"{folder} is being worked on by {holder}. Wait for it to end, or stop it."
                 ) from None
             raise RecordError(
                 f"{file}: {error}. Check that its folder can be written, and that its file system "
-                "has locks: some network drives have none. Use another --results."
+                "has locks: some network drives have none. Use another --results. If it is no "
+                "database, delete it: it holds nothing."
             ) from None
 
     def give_up(self) -> None:

@@ -104,7 +104,7 @@ class RunRecord:
                 "`evonet list` names the runs."
             )
         self._claim: Claim | None = None
-        self._evaluations: list[StoredEvaluation] = []  # of the search, as far as they were read
+        self._evaluations: list[StoredEvaluation] = []  # all, as far as they were read
         self._database = self._open(folder / FILE)
         try:
             self._database.check()
@@ -211,22 +211,18 @@ class RunRecord:
         return found[0] if found else None
 
     def evaluations(self) -> list[StoredEvaluation]:
-        """All evaluations of the search, in the order in which they were written.
-
-        They are never changed, so that each is read once.
-        """
-        self._evaluations += self._database.read(
-            read_evaluation,
-            _EVALUATIONS,
-            "WHERE repeat = 0 ORDER BY position LIMIT -1 OFFSET ?",
-            (len(self._evaluations),),
-        )
-        return list(self._evaluations)
+        """All evaluations of the search, in the order in which they were written."""
+        return [stored for stored in self._all_evaluations() if stored.repeat == 0]
 
     def repeats(self) -> list[StoredEvaluation]:
         """All trainings of finalists again, in the order in which they were written."""
-        which = "WHERE repeat > 0 ORDER BY position"
-        return self._database.read(read_evaluation, _EVALUATIONS, which)
+        return [stored for stored in self._all_evaluations() if stored.repeat > 0]
+
+    def _all_evaluations(self) -> list[StoredEvaluation]:
+        """Each is read once: they never change. All rows, since a checksum tells of those alone."""
+        which, n_read = "ORDER BY position LIMIT -1 OFFSET ?", len(self._evaluations)
+        self._evaluations += self._database.read(read_evaluation, _EVALUATIONS, which, (n_read,))
+        return self._evaluations
 
     def count_trainings(self) -> int:
         """Trainings of the search that this run did itself, failed ones included."""
@@ -255,6 +251,7 @@ class RunRecord:
         self, generation: StoredGeneration, candidates: Iterable[StoredCandidate]
     ) -> None:
         """Write down a finished generation and the candidates it asked for, in one transaction."""
+        volume = generation.hypervolume
         with self._database.transaction():
             for candidate in candidates:
                 self._add_candidate(candidate)
@@ -264,8 +261,8 @@ class RunRecord:
                     generation.number,
                     json.dumps(generation.population),
                     generation.stalled,
-                    generation.seconds,
-                    generation.hypervolume,
+                    float(generation.seconds),
+                    None if volume is None else volume + 0.0,  # as SQLite gives a whole number back
                 ),
             )
 
@@ -275,11 +272,13 @@ class RunRecord:
 
     def candidates(self) -> list[StoredCandidate]:
         """All candidates of finished generations, by generation and slot."""
-        return self._candidates("WHERE generation IN (SELECT number FROM generations)")
+        return self._candidates(finished=True)
 
-    def _candidates(self, where: str) -> list[StoredCandidate]:
-        which = f"{where} ORDER BY generation, slot"
-        return self._database.read(read_candidate, _CANDIDATES, which)
+    def _candidates(self, finished: bool) -> list[StoredCandidate]:
+        """Those of finished generations, or the others; all rows are read, as above."""
+        numbers = {generation.number for generation in self.generations()}
+        found = self._database.read(read_candidate, _CANDIDATES, "ORDER BY generation, slot")
+        return [c for c in found if (c.generation in numbers) == finished]
 
     def _add_candidate(self, candidate: StoredCandidate) -> None:
         self._database.add(
@@ -315,7 +314,7 @@ class RunRecord:
 
     def unfinished_candidates(self) -> list[StoredCandidate]:
         """What a search was told of since its last finished generation, in that order."""
-        return self._candidates("WHERE generation NOT IN (SELECT number FROM generations)")
+        return self._candidates(finished=False)
 
     # Winners
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from evonet.errors import RecordError
 from evonet.store.database import Database
 from evonet.store.record import RunRecord
-from evonet.store.rows import StoredCandidate, StoredEvaluation, StoredGeneration
+from evonet.store.rows import StoredCandidate, StoredGeneration
 
 T = TypeVar("T")
 #: Seconds to wait for a run that is just writing.
@@ -49,10 +49,6 @@ class Snapshot(RunRecord):
         """A fact, or None where it was never written."""
         read = super().fact
         return self._once(f"fact {name}", lambda: read(name))
-
-    def repeats(self) -> list[StoredEvaluation]:
-        """All trainings of finalists again, in the order in which they were written."""
-        return self._once("repeats", super().repeats)
 
     def generations(self) -> list[StoredGeneration]:
         """All finished generations, the first one first."""

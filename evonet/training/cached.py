@@ -60,6 +60,7 @@ class CachedEvaluator:
 
     def close(self) -> None:
         """Free what is held for trainings; nothing more is trained."""
+        self.cache.flush()
         self.inner.close()
 
     def known(self, request: Request) -> StoredEvaluation | None:

@@ -10,6 +10,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 from evonet.__main__ import main
@@ -25,10 +26,12 @@ def turn_the_clock_back() -> None:
 def refuse_locks() -> None:
     """Make SQLite find no locks, as on some network drives."""
 
-    def connect(*_: object, **__: object) -> sqlite3.Connection:
-        raise sqlite3.OperationalError("locking protocol")
+    class Lockless(sqlite3.Connection):
+        def execute(self, *_: object) -> sqlite3.Cursor:
+            raise sqlite3.OperationalError("locking protocol")
 
-    sqlite3.connect = connect  # type: ignore[assignment]
+    connect = sqlite3.connect
+    sqlite3.connect = partial(connect, factory=Lockless)  # type: ignore[assignment]
 
 
 FAULTS: Mapping[str, Callable[[], None]] = MappingProxyType(
