@@ -87,6 +87,15 @@ def read_all(folder: Path) -> list[Any]:
         record.close()
 
 
+def change(record: RunRecord, statement: str, sealed: bool = False) -> None:
+    """Close a record and change it behind its back; sealed, with checksums that are right."""
+    record.close()
+    with closing(sqlite3.connect(record.folder / FILE)) as file, file:
+        file.execute(statement)
+        if sealed:
+            seal(file)
+
+
 def names(database: Database) -> list[str]:
     return [name for (name,) in database.execute("SELECT name FROM things ORDER BY name")]
 
@@ -364,10 +373,7 @@ class TestDamage:
         self, record: RunRecord, statement: str
     ) -> None:
         fill(record)
-        record.close()
-        with closing(sqlite3.connect(record.folder / FILE)) as file, file:
-            file.execute(statement)
-            seal(file)
+        change(record, statement, sealed=True)
         with pytest.raises(
             DamageError, match=r"run\.sqlite: a row of its .* makes no sense .* damaged"
         ):
@@ -390,9 +396,7 @@ class TestDamage:
         record.add_evaluation(replace(STORED, score_key="cd" * 16, repeat=1))
         record.end_pending(GENOME, replace(CANDIDATE, generation=1))
         assert read(record)
-        record.close()
-        with closing(sqlite3.connect(record.folder / FILE)) as file, file:
-            file.execute(statement)
+        change(record, statement)
         with (
             RunRecord(record.folder) as changed,
             pytest.raises(DamageError, match="makes no sense"),
@@ -401,9 +405,7 @@ class TestDamage:
 
     def test_a_row_that_is_no_text_is_refused_without_being_shown(self, record: RunRecord) -> None:
         fill(record)
-        record.close()
-        with closing(sqlite3.connect(record.folder / FILE)) as file, file:
-            file.execute("UPDATE evaluations SET evaluation = CAST(X'ff' || evaluation AS TEXT)")
+        change(record, "UPDATE evaluations SET evaluation = CAST(X'ff' || evaluation AS TEXT)")
         with pytest.raises(
             DamageError, match=r"Could not decode to UTF-8 column 'evaluation'\. Th"
         ):
@@ -417,9 +419,7 @@ class TestDamage:
         self, record: RunRecord, statement: str
     ) -> None:
         fill(record)
-        record.close()
-        with closing(sqlite3.connect(record.folder / FILE)) as file, file:
-            file.execute(statement)
+        change(record, statement)
         with pytest.raises(DamageError, match=r"run\.sqlite: .* The file is damaged\. Restore it"):
             read_all(record.folder)
 

@@ -16,8 +16,12 @@ def with_settings(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command a flag for each setting of some panels of ``RunConfig``, and some others.
 
-    The command takes them as ``**settings``: only those that the user passed. What holds for the
-    others is said where there are ``defaults``.
+    The command takes them as ``**settings``: only those that the user passed.
+
+    Args:
+        panels: headings of the help.
+        also: names of other settings.
+        defaults: whether the help says what holds for those that are not passed.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:

@@ -56,7 +56,6 @@ CREATE TABLE evaluations (
     repeat INTEGER NOT NULL,
     checksum INTEGER NOT NULL
 );
-CREATE INDEX evaluations_by_origin ON evaluations (origin);
 CREATE TABLE candidates (
     generation INTEGER, slot INTEGER, genome_key TEXT NOT NULL, score_key TEXT NOT NULL,
     operator TEXT NOT NULL, parents TEXT NOT NULL, checksum INTEGER NOT NULL,
@@ -226,24 +225,17 @@ class RunRecord:
 
     def count_trainings(self) -> int:
         """Trainings of the search that this run did itself, failed ones included."""
-        rows = self._database.execute(
-            "SELECT count(*) FROM evaluations WHERE origin = 'trained' AND repeat = 0"
-        )
-        return int(rows[0][0])
+        return sum(stored.origin == "trained" for stored in self.evaluations())
 
     def search_seconds(self) -> float:
         """Seconds of search: of the finished generations, and of the trainings after them."""
-        ((total,),) = self._database.execute(
-            """SELECT total(seconds) + (
-                SELECT total(json_extract(evaluation, '$.seconds')) FROM evaluations
-                WHERE origin = 'trained' AND repeat = 0
-                AND score_key NOT IN (
-                    SELECT score_key FROM candidates
-                    WHERE generation IN (SELECT number FROM generations)
-                )
-            ) FROM generations"""
-        )
-        return float(total)
+        in_generations = {candidate.score_key for candidate in self.candidates()}
+        after = [
+            stored.evaluation.seconds
+            for stored in self.evaluations()
+            if stored.origin == "trained" and stored.score_key not in in_generations
+        ]
+        return sum(generation.seconds for generation in self.generations()) + sum(after)
 
     # Generations
 
