@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from bench.history import history
+from bench.sessions import recorded
 
 from evonet.champion.baselines import DEFAULT_MLP
 from evonet.store.record import RunRecord
@@ -44,22 +44,6 @@ def start(*arguments: str, log: Path, start_new_session: bool = False) -> subpro
     )
 
 
-def finished_trainings(folder: Path) -> set[str]:
-    """ "genome seed" of every training in the record, read while another process writes it."""
-    if not (folder / "run.sqlite").is_file():
-        return set()
-    try:
-        with sqlite3.connect(folder / "run.sqlite", timeout=30) as connection:
-            rows = connection.execute(
-                "SELECT json_extract(evaluation, '$.genome_key'), "
-                "json_extract(evaluation, '$.seed') FROM evaluations"
-            ).fetchall()
-        connection.close()
-    except sqlite3.OperationalError:  # being made
-        return set()
-    return {f"{key} {seed}" for key, seed in rows}
-
-
 def kill_and_resume_until_done(
     folder: Path, log: Path, engine: tuple[str, ...], rng: random.Random, n_kills: int
 ) -> int:
@@ -70,11 +54,11 @@ def kill_and_resume_until_done(
         if not (folder / "run.sqlite").is_file():  # killed before there was anything to lose
             place = ("--results", str(folder.parent), "--name", folder.name)
             command = ("evolve", *SETTINGS, *engine, *place)
-        before, n_logged = finished_trainings(folder), len(_lines(log))
+        before, n_logged = recorded(folder), len(_lines(log))
         process = start(*command, log=log)
         if session < n_kills:
             wanted = len(before) + rng.randint(0, 3)
-            while process.poll() is None and len(finished_trainings(folder)) < wanted:
+            while process.poll() is None and len(recorded(folder)) < wanted:
                 time.sleep(0.02)
             time.sleep(rng.uniform(0, 1.0))
             if process.poll() is None:
@@ -157,9 +141,9 @@ def kill_once(folder: Path, log: Path, engine: tuple[str, ...], rng: random.Rand
     command = ("resume", str(folder), "--quiet")
     if not (folder / "run.sqlite").is_file():
         command = ("evolve", *SETTINGS, *engine, "--results", str(folder.parent), "--name", "run")
-    before = len(finished_trainings(folder))
+    before = len(recorded(folder))
     process = start(*command, log=log)
-    while process.poll() is None and len(finished_trainings(folder)) < before + 3:
+    while process.poll() is None and len(recorded(folder)) < before + 3:
         time.sleep(0.02)
     time.sleep(rng.uniform(0, 0.3))
     process.kill()
@@ -175,7 +159,7 @@ def test_ctrl_c_stops_after_the_running_network_and_keeps_everything(
     folder = tmp_path / "run"
     arguments = ("evolve", *SETTINGS[:-1], *engine, "--results", str(tmp_path), "--name", "run")
     process = start(*arguments, log=tmp_path / "log")
-    while not finished_trainings(folder) and process.poll() is None:
+    while not recorded(folder) and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate()
@@ -186,7 +170,7 @@ def test_ctrl_c_stops_after_the_running_network_and_keeps_everything(
     # Everything that was started is finished and written down; the rest is the baseline network
     # (where this process fits it: workers log nothing), and what the loops are compiled with, whose
     # seed is 0.
-    unfinished = set(_lines(tmp_path / "log")) - finished_trainings(folder)
+    unfinished = set(_lines(tmp_path / "log")) - recorded(folder)
     others = [line.split()[0] for line in unfinished if not line.endswith(" 0")]
     assert set(others) <= {DEFAULT_MLP.key}
 
@@ -205,7 +189,7 @@ def test_ctrl_c_ends_a_run_with_its_workers(tmp_path: Path, n_interrupts: int) -
     settings = (*SETTINGS, "--workers", "2", "--epochs", "4000", "--fidelity", "off")
     place = ("--results", str(tmp_path), "--name", "run")
     process = start("evolve", *settings, *place, log=tmp_path / "log", start_new_session=True)
-    while not finished_trainings(tmp_path / "run") and process.poll() is None:
+    while not recorded(tmp_path / "run") and process.poll() is None:
         time.sleep(0.02)
     for _ in range(n_interrupts):
         os.killpg(process.pid, signal.SIGINT)
