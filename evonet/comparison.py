@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from evonet.champion.winner import no_winner
+from evonet.config import is_of_machines
 from evonet.errors import RecordError
 from evonet.progress import read_result
 from evonet.store.record import RunRecord
 
-#: Settings that do not tell groups apart: what they change is a column of its own, or nothing.
-_OF_NO_GROUP = ("method", "seed", "results", "name", "tensorboard", "workers", "device")
+#: Settings that do not tell groups apart: what they change is a column of its own, or nothing. So
+#: do those of the machines; and the data, whose names alone may differ.
+_OF_NO_GROUP = ("method", "seed", "results", "name", "tensorboard", "device", "data")
 
 
 def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -72,7 +74,9 @@ def _group(config: Mapping[str, Any], of_method: Sequence[Mapping[str, Any]]) ->
     words = [config["method"]]
     for name, value in config.items():
         values = {json.dumps(other.get(name)) for other in of_method}
-        if name not in _OF_NO_GROUP and len(values) > 1:
+        if name in _OF_NO_GROUP or is_of_machines(name):
+            continue
+        if len(values) > 1:
             words.append(f"{name} {value}")
     return ", ".join(words)
 

@@ -104,7 +104,7 @@ class RunConfig(BaseModel):
     offspring: int = _number(
         12,
         "Search",
-        "New genomes in each later generation; three times as many with --fidelity.",
+        "New genomes in each later generation; four times as many with --fidelity.",
         ge=1,
         le=100_000,
     )
@@ -180,8 +180,8 @@ class RunConfig(BaseModel):
     fidelity: Literal["auto", "on", "off"] = _setting(
         "auto",
         "Training",
-        "on gives candidates up after a ninth and a third of their epochs unless they are among "
-        "the best third there; auto only where scores there foretell the end.",
+        "on gives candidates up after a sixteenth and a quarter of their epochs unless they are "
+        "among the best quarter there; auto only where scores there foretell the end.",
     )
     final_epochs: int | None = _number(
         None,

@@ -154,7 +154,7 @@ class EvoNetClassifier(ClassifierMixin, _EvoNet):
     Attributes:
         classes_: labels, in the order of the columns of ``predict_proba``.
         best_genome_: what the winner is.
-        history_: a row for each network that was tried.
+        history_: a row for each network of every finished generation.
         test_score_: the metric on the run's own test part.
         predictor_: preparation and networks.
         columns_: names of the columns of ``X``, in its order.
@@ -195,7 +195,7 @@ class EvoNetRegressor(RegressorMixin, _EvoNet):
 
     Attributes:
         best_genome_: what the winner is.
-        history_: a row for each network that was tried.
+        history_: a row for each network of every finished generation.
         test_score_: the metric on the run's own test part.
         predictor_: preparation and networks.
         columns_: names of the columns of ``X``, in its order.

@@ -129,7 +129,7 @@ def crown_best(session: Session, finalists: Sequence[Finalist], reason: str, clo
         if keys[: len(tried)] == tried and (whole or setup.config.max_minutes is not None):
             return
     budgets, rivals = _final_fits(session, finalists, clock)
-    crowned = crown(finalists[:_SUBSTITUTES], setup.fitter, budgets, setup.config.seed, rivals)
+    crowned = crown(finalists[:_SUBSTITUTES], session.fitter, budgets, setup.config.seed, rivals)
     with exporting(record.folder):
         digest = save_winner(record.folder, crowned, setup.dataset.n_inputs, setup.dataset.target)
     winner = crowned.winner

@@ -46,6 +46,8 @@ def fitnesses(evaluation: Evaluation, metric: Metric, objectives: Sequence[str])
     if by_score == WORST:
         return (WORST,) * len(objectives)
     costs = [getattr(evaluation, name) for name in objectives[1:]]
+    if None in costs:  # one that this machine cannot hold, and another one trained
+        return (WORST,) * len(objectives)
     return (by_score, *(-math.log10(cost) for cost in costs))
 
 

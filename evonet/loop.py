@@ -12,6 +12,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from evonet.champion.baselines import fit_baselines
+from evonet.champion.fitting import StoppedError
 from evonet.champion.winner import Finalist
 from evonet.finale import crown_best, ranked_by_search, revalidated
 from evonet.genome.files import write_genomes
@@ -33,6 +34,8 @@ def run_session(session: Session) -> RunResult:
         clock = Clock(session.record)  # compiling is once on a machine, and no part of a run's time
         try:
             reason = _run(session, clock)
+        except StoppedError:
+            reason = None
         except BaseException:
             _export(session)
             raise
@@ -70,7 +73,7 @@ def _fit_baselines(session: Session) -> None:
     if record.fact("baselines"):
         return
     baselines = []
-    for baseline in fit_baselines(setup.fitter, setup.baseline_budgets, setup.config.seed):
+    for baseline in fit_baselines(session.fitter, setup.baseline_budgets, setup.config.seed):
         session.observer.on_baseline(baseline)
         baselines.append(baseline.to_dict())
         if session.should_stop():

@@ -16,6 +16,16 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits}f} %".replace(".0 %", " %")
 
 
+def shortened(text: str, most: int) -> str:
+    """The beginning of a text that is too long for where it stands.
+
+    Example:
+        >>> shortened("abcd", 4), shortened("abcde", 4)
+        ('abcd', 'abc…')
+    """
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def listed(names: Sequence[str], most: int = 6) -> str:
     """Names of columns or classes in a sentence, shortened to what people read.
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from evonet.errors import RecordError
 from evonet.metrics import Interval
+from evonet.phrases import shortened
 from evonet.progress import read_result
 from evonet.report.words import interval_text
 from evonet.sentences import (
@@ -21,7 +22,6 @@ from evonet.sentences import (
     plain,
     result_lines,
     score_text,
-    shortened,
     time_text,
 )
 from evonet.store.folders import run_folders

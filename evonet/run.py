@@ -81,7 +81,7 @@ def train(
         genome: what to fit.
         config: every setting of the run.
         observer: told what happens.
-        should_stop: asked between fits; True ends the session with everything kept.
+        should_stop: asked between fits; True ends the session.
 
     Returns:
         What came out; its winner is the network of the genome.

@@ -10,6 +10,7 @@ from typing import Any
 from evonet.champion.noise import Noise
 from evonet.champion.winner import Winner
 from evonet.metrics import Metric
+from evonet.phrases import shortened
 from evonet.progress import RunResult
 from evonet.report.words import interval_text, metric_words, number
 from evonet.store.record import RunRecord
@@ -58,10 +59,6 @@ def time_text(seconds: float) -> str:
 def plain(text: object) -> str:
     """Text from data or files with nothing in it that a terminal would obey."""
     return "".join(c if c.isprintable() else "�" for c in str(text))
-
-
-def shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def data_lines(data: dict[str, Any]) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from evonet.champion.fitting import Fitter
 from evonet.config import RunConfig, is_limit, is_of_machines, make_config
 from evonet.data.dataset import Dataset, refuse_other_data
 from evonet.errors import ConfigError, RecordError
@@ -38,7 +39,8 @@ class Session:
         record: the run's record, open.
         given: the one genome to fit without a search, if there is to be none.
         observer: told what happens.
-        should_stop: asked after every training; True ends the session with everything kept.
+        should_stop: asked after every training; True ends the session with everything kept that was
+            trained, but for final fits.
     """
 
     setup: Setup
@@ -157,6 +159,11 @@ class Session:
         given = record.fact("given")
         genome = Genome.from_dict(given, f"{folder}, given genome") if given else None
         return cls(setup, record, genome, observer, should_stop)
+
+    @property
+    def fitter(self) -> Fitter:
+        """What makes final fits, until the user stops it."""
+        return replace(self.setup.fitter, should_stop=self.should_stop)
 
     def log(self) -> None:
         """Add what is new to the logs that the user asked for."""

@@ -99,8 +99,20 @@ class Setup:
         space = space.for_task(setup.dataset.target.task)
         rng = stream(config.seed, "founders")
         adopted = [space.adopt(rng, genome) for genome in founders]
+        setup._refuse_large(adopted)
         advice = serious_findings(checked, config)
         return replace(setup, space=space, founders=adopted, advice=advice)
+
+    def _refuse_large(self, founders: Sequence[Genome]) -> None:
+        """Of genomes that the user gave, all must be of a size that is allowed."""
+        file, most = self.config.population, self.config.max_parameters
+        sizes = [self.dataset.parameter_count(genome) for genome in founders if file]
+        large = [size for size in sizes if most is not None and size > most]
+        if large:
+            raise ConfigError(
+                f"{len(large)} of {len(sizes)} genomes of {file} have more than {most} parameters, "
+                f"the largest {max(large)}. Leave them out, or pass --max-parameters {max(large)}."
+            )
 
     @cached_property
     def metric(self) -> Metric:
@@ -146,6 +158,7 @@ class Setup:
             "metric": self.metric.name,
             "loss": self.loss,
             "budget": [budget.epochs, budget.patience_epochs],
+            "rungs": list(budget.rungs),
             "engine": self.config.engine,
             "precision": self.config.precision,
             "training": VERSION,

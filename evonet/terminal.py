@@ -15,6 +15,7 @@ from evonet.champion.baselines import Baseline
 from evonet.config import RunConfig
 from evonet.evaluation import Evaluation
 from evonet.metrics import Metric
+from evonet.phrases import shortened
 from evonet.progress import GenerationSummary, Observer, RunResult
 from evonet.sentences import (
     data_lines,
@@ -22,7 +23,6 @@ from evonet.sentences import (
     plain,
     result_lines,
     score_text,
-    shortened,
     time_text,
 )
 from evonet.store.record import RunRecord

@@ -519,6 +519,16 @@ class TestCommand:
         same = ["evonet", "evolve", "--data", str(leaky), "--target", "y"]
         assert words == [*same, "--drop", "made of y"]
 
+    def test_the_next_command_keeps_the_flags_that_were_passed(self, call, leaky) -> None:
+        passed = ["--task", "binary", "--seed", "3", "--drop", "flag", "--metric", "f1_macro"]
+        _, output, _ = call("check", leaky, "--target", "y", *passed)
+        following = next(line for line in output.splitlines() if line.startswith("Next"))
+        words = shlex.split(following)[5:]
+        flags = [*zip(words[::2], words[1::2], strict=True)]
+        for flag in zip(passed[::2], passed[1::2], strict=True):
+            assert flags.count(flag) == 1
+        assert ("--drop", "made of y") in flags
+
     def test_it_changes_nothing_and_leaves_no_files(self, call, leaky, tmp_path: Path) -> None:
         before = leaky.read_bytes()
         call("check", leaky, "--target", "y")

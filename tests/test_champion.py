@@ -36,7 +36,7 @@ from evonet.evaluation import Budget, Evaluation
 from evonet.genome import Genome, Layer
 from evonet.genome.files import read_genomes
 from evonet.metrics import METRICS, choose_metric
-from evonet.progress import RunResult
+from evonet.progress import Observer, RunResult
 from evonet.run import resume, train
 from evonet.store.record import RunRecord
 from evonet.streams import training_seed
@@ -151,6 +151,15 @@ def test_damaged_networks_are_named(wine, tmp_path) -> None:
     networks.write_bytes(networks.read_bytes()[:2000])
     with pytest.raises(RecordError, match=r"networks\.npz is damaged: .*delete it and run evonet"):
         predict(tmp_path / "run", table)
+
+
+def test_a_row_of_which_the_network_makes_no_number_is_named(wine, tmp_path) -> None:
+    _, csv = wine
+    rows = pd.read_csv(csv).iloc[:5]
+    rows.loc[3, ["alcohol", "ash", "proline"]] = -3.4028234e38  # the usual "no data" of rasters
+    rows.to_csv(tmp_path / "raster.csv", index=False)
+    with pytest.raises(DataError, match=r"What the network makes of row 4 is too large .* units"):
+        predict(wine[0].folder, tmp_path / "raster.csv")
 
 
 class TestPredictCommand:
@@ -390,6 +399,28 @@ def test_a_final_fit_that_kills_its_worker_fails_alone(monkeypatch: pytest.Monke
     assert (lost.status, lost.reason) == ("out_of_memory", "its process died: exit code -9")
     whole = fitter(1).fit_all(fits)
     assert [first.score, last.score] == [whole[0].score, whole[2].score]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stop_between_final_fits_is_heard_and_resumed(workers: int, tmp_path: Path) -> None:
+    class Watch(Observer):
+        fits_began = False
+
+        def on_search_end(self, reason: str) -> None:
+            self.fits_began = True
+
+    watch, asked = Watch(), []
+
+    def third_time() -> bool:
+        asked.append(watch.fits_began)
+        return sum(asked) == 3
+
+    settings = {"data": "iris", "results": tmp_path, "final_epochs": 2, "workers": workers}
+    stopped = train(GENOME, make_config({**settings, "final_fits": 6}), watch, third_time)
+    assert stopped.interrupted
+    assert stopped.winner is None
+    assert sum(asked) == 3
+    assert resume(stopped.folder).winner is not None
 
 
 @pytest.mark.parametrize("workers", [1, 2])

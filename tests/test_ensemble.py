@@ -31,6 +31,7 @@ from evonet.metrics import METRICS
 from evonet.progress import RunResult
 from evonet.run import train
 
+CLASSES = "sparse_categorical_crossentropy"
 SMALL = Genome((Layer(4, "tanh"),), "matched_normal", "adam", 0.01, 16)
 OTHER = Genome((Layer(12, "relu"),), "matched_normal", "sgd", 0.1, 16)
 LINEAR = Genome((), "matched_normal", "adam", 0.03, 16)
@@ -91,7 +92,7 @@ def iris() -> Dataset:
 class TestCriterion:
     def test_of_few_rows_it_is_the_loss(self, iris: Dataset) -> None:
         p = np.random.default_rng(0).dirichlet(np.ones(3), len(iris.validation))
-        wrong = criterion_on_validation(iris, METRICS["accuracy"])
+        wrong = criterion_on_validation(iris, METRICS["accuracy"], CLASSES)
         assert wrong(p) == pytest.approx(log_loss(iris.validation.y, p))
 
     def test_classes_weigh_as_in_training(self) -> None:
@@ -100,14 +101,20 @@ class TestCriterion:
         assert part.weight is not None
         p = np.random.default_rng(0).dirichlet(np.ones(2), len(part))
         expected = log_loss(part.y, p, sample_weight=part.weight)
-        wrong = criterion_on_validation(data, METRICS["balanced_accuracy"])
+        wrong = criterion_on_validation(data, METRICS["balanced_accuracy"], CLASSES)
         assert wrong(p) == pytest.approx(expected)
 
-    def test_of_quantities_it_is_the_squared_error(self) -> None:
+    @pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
+    def test_of_quantities_it_is_the_runs_loss(self, loss: str) -> None:
+        import keras
+
         data = load_dataset(make_config({"data": "diabetes"}))
         truth = data.target.truth(data.validation.y)
-        wrong = criterion_on_validation(data, METRICS["mae"])
-        assert wrong(truth + 2) == pytest.approx(mean_squared_error(truth, truth + 2))
+        p = truth + np.random.default_rng(0).normal(0, 2 * data.target.scale, len(truth))
+        standardised = [(values - data.target.mean) / data.target.scale for values in (truth, p)]
+        wrong = criterion_on_validation(data, METRICS["mae"], loss)
+        expected = np.mean(keras.losses.get(loss)(*(v[:, None] for v in standardised)))
+        assert wrong(p) == pytest.approx(float(expected), rel=1e-5)  # Keras in float32
 
     @pytest.mark.parametrize(("metric", "sign"), [("accuracy", -1), ("log_loss", 1)])
     def test_of_many_rows_it_is_the_metric(
@@ -116,7 +123,7 @@ class TestCriterion:
         monkeypatch.setattr("evonet.champion.ensemble.FEW_ROWS", len(iris.validation))
         p = np.random.default_rng(0).dirichlet(np.ones(3), len(iris.validation))
         score = METRICS[metric].compute(iris.validation.y, p)
-        wrong = criterion_on_validation(iris, METRICS[metric])
+        wrong = criterion_on_validation(iris, METRICS[metric], CLASSES)
         assert wrong(p) == sign * score
         p[0] = np.nan
         assert wrong(p) == np.inf

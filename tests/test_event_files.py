@@ -44,7 +44,7 @@ RESULTS = ("score", "parameters", "seconds", "epochs", "best_epoch")
 def config(tmp_path: Path) -> RunConfig:
     return make_config(
         {"data": "iris", "results": tmp_path, "name": "run", "population_size": 8, "offspring": 4}
-        | {"generations": 3, "repeats": 0, "fidelity": "on", "epochs": 20, "tensorboard": True}
+        | {"generations": 3, "repeats": 0, "fidelity": "on", "epochs": 32, "tensorboard": True}
     )
 
 
@@ -87,7 +87,7 @@ class TestTheDashboardOfHyperparameters:
         folder = evolve(config).folder
         shown, table = trials(folder), history(folder)
         assert set(shown) == set(table.index)
-        assert len(shown) == 8 + 3 * 12
+        assert len(shown) == 8 + 3 * 16
         assert (table["dropped"] == "True").any()
         for name, row in table.iterrows():
             genes = genes_in_history(row)
@@ -194,7 +194,7 @@ class TestWhenItIsWritten:
     ) -> None:
         observer = Counts(tmp_path / "run" / "tensorboard")
         evolve(config, observer)
-        assert observer.seen == [8, 20, 32, 44]
+        assert observer.seen == [8, 24, 40, 56]
 
     @pytest.mark.parametrize("n", [8, 25])
     def test_a_run_that_was_stopped_and_resumed_has_logged_each_candidate_once(
@@ -203,10 +203,10 @@ class TestWhenItIsWritten:
         whole = evolve(config.changed(name="whole", results=config.results / "a")).folder
         stopper = StopAfter(n)
         stopped = evolve(config, stopper, stopper.asked).folder
-        assert len(trials(stopped)) == {8: 8, 25: 20}[n]
+        assert len(trials(stopped)) == {8: 8, 25: 24}[n]
         resumed = resume(stopped).folder
         assert trials(resumed) == trials(whole)
-        assert len(list((resumed / "tensorboard").glob("0*/*"))) == 44
+        assert len(list((resumed / "tensorboard").glob("0*/*"))) == 56
 
     def test_a_run_without_logs_is_exported_to_the_same_ones_and_never_twice(
         self, config: RunConfig
@@ -215,7 +215,7 @@ class TestWhenItIsWritten:
         silent = config.changed(name="silent", tensorboard=False, results=config.results / "a")
         folder = evolve(silent).folder
         assert not (folder / "tensorboard").exists()
-        assert export_event_files(folder) == 44
+        assert export_event_files(folder) == 56
         assert trials(folder) == trials(logged)
         before = {path: path.read_bytes() for path in folder.glob("tensorboard/*/*")}
         assert export_event_files(folder) == 0

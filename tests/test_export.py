@@ -29,6 +29,7 @@ import evonet.extras
 from evonet.champion.prediction import load_predictor
 from evonet.champion.predictor import Network, Predictor
 from evonet.config import make_config
+from evonet.data.checking import labelled
 from evonet.data.files import Features, read_table
 from evonet.data.preparation import CategoricalColumn, fit_preparation
 from evonet.data.sources import EMBEDDED, read_source
@@ -107,6 +108,33 @@ def test_each_format_predicts_what_the_run_predicts(
     assert exported.path.exists()
     assert exported.difference < 1e-4
     assert exported.n_rows >= 64
+
+
+#: Real data, and their targets.
+REAL = {
+    "tabular/adult.csv.gz": {"target": "income"},
+    "tabular/titanic3.csv.gz": {"target": "survived", "drop": ["boat", "body"]},
+    "tabular/ames_housing.csv.gz": {"target": "SalePrice"},
+    "mnist.npz": {},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(r"ignore:\s*Warning.* tf.lite.Interpreter is deprecated:UserWarning")
+@pytest.mark.parametrize("file", REAL)
+def test_each_format_predicts_what_a_run_on_real_data_predicts(
+    file: str, shared_data: Path, tmp_path: Path
+) -> None:
+    if not (shared_data / file).is_file():
+        pytest.skip(f"no {file} in {shared_data}")
+    settings = {"results": tmp_path, "final_epochs": 2, "final_fits": 2, **REAL[file]}
+    layers = Layer(32, "relu", normalisation="batch"), Layer(16, "gelu", skip="concat")
+    genome = Genome(layers, "matched_normal", "adam", 0.003, 128)
+    folder = train(genome, make_config({"data": str(shared_data / file), **settings})).folder
+    for name in FORMATS:
+        exported = export(folder, name, tmp_path / f"model{FORMATS[name].suffix}")
+        assert exported.difference < 1e-4, name  # float32 sums; of a quantity in its deviations
+        print(f"{file} {name}: {exported.difference:.1e} on {exported.n_rows} rows")
 
 
 @pytest.mark.parametrize("name", ["keras", "onnx"])
@@ -235,6 +263,25 @@ def test_the_script_leaves_out_rows_without_a_target(tmp_path: Path, images: boo
     found, labels = script["read"](file)
     assert np.asarray(found).tolist() == rows[[0, 2, 3]].tolist()
     assert labels.tolist() == [0.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [Target("y", "regression"), Target("y", "binary", (0, 1)), Target("y", "binary", (0.5, 1))],
+)
+def test_the_script_reads_words_for_missing_beside_numbers_as_evonet_does(
+    target: Target, tmp_path: Path
+) -> None:
+    file, low = tmp_path / "t.csv", "0.5" if 0.5 in target.classes else "0"
+    rows = [low, "NA", "1.0", "?", "", "1"] * 4
+    file.write_text("x,y\n" + "".join(f"{i},{y}\n" for i, y in enumerate(rows)), "utf-8")
+    script = script_of(NUMBERS, target, SMALLEST, Training(str(file), "mse", Budget(1, 1), False))
+    table, labels = script["read"](str(file))
+    theirs = labelled(read_source(str(file), "y"))[0]
+    assert table["x"].tolist() == theirs.features["x"].tolist()
+    assert len(labels) == 12
+    encoded = target.encode(theirs.labels)
+    np.testing.assert_allclose(script["encode"](labels), encoded.reshape(-1), rtol=1e-7)
 
 
 SMALLEST = Genome((), "he_normal", "sgd", 0.1, 8)
@@ -487,6 +534,17 @@ def test_empty_words_that_are_not_missing_ones_are_told_apart_or_refused(
     with pytest.raises(ConfigError, match=rf"Column 'town' holds empty words .* format {name} can"):
         exported_as(predictor, name, path)
     assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize("classes", [(-1, 1), ("[UNK]", "b")])
+@pytest.mark.parametrize("name", FORMATS)
+def test_names_that_keras_uses_itself_may_be_classes_and_words(
+    exported_as: Exports, name: str, classes: tuple[Any, ...], tmp_path: Path
+) -> None:
+    words = ["[UNK]", "b", None]
+    frame = pd.DataFrame({"town": pd.Series(words * 5, dtype=object), "x": np.arange(15.0)})
+    predictor = made_predictor(frame, replace(CLASSES, classes=classes))
+    assert exported_as(predictor, name, tmp_path / f"m{FORMATS[name].suffix}").difference < 1e-4
 
 
 def test_a_quantity_far_from_zero_keeps_its_digits(exported_as: Exports, tmp_path: Path) -> None:

@@ -306,7 +306,7 @@ class TestRun:
     ) -> None:
         config = config.changed(population_size=8, offspring=6)
         for fidelity, some in (("auto", False), ("on", True)):
-            result = evolve(config.changed(name=fidelity, fidelity=fidelity, epochs=20))
+            result = evolve(config.changed(name=fidelity, fidelity=fidelity, epochs=32))
             with RunRecord(result.folder) as record:
                 dropped = [s.evaluation.dropped for s in record.evaluations()]
             assert any(dropped) == some

@@ -41,7 +41,7 @@ STATES = {"ok": "COMPLETE", "failed": "FAIL"}
 def config(tmp_path: Path) -> RunConfig:
     return make_config(
         {"data": "iris", "results": tmp_path, "name": "run", "population_size": 8, "offspring": 4}
-        | {"generations": 3, "repeats": 0, "fidelity": "on", "epochs": 20}
+        | {"generations": 3, "repeats": 0, "fidelity": "on", "epochs": 32}
     )
 
 
@@ -153,15 +153,15 @@ class TestStorage:
     def test_a_study_that_holds_the_run_gets_nothing_again(self, config: RunConfig) -> None:
         folder = evolve(config).folder
         first, again = (export_study(folder, None, None) for _ in range(2))
-        assert (first["written"], again["written"], again["trials"]) == (44, 0, 44)
-        assert len(study_of(folder).trials) == 44
+        assert (first["written"], again["written"], again["trials"]) == (56, 0, 56)
+        assert len(study_of(folder).trials) == 56
 
     def test_a_study_goes_on_with_a_run_that_goes_on(self, config: RunConfig) -> None:
-        stopper = StopAfter(21)
+        stopper = StopAfter(25)
         folder = evolve(config, stopper, stopper.asked).folder
-        assert export_study(folder, None, None)["written"] == 20
-        resume(folder)
         assert export_study(folder, None, None)["written"] == 24
+        resume(folder)
+        assert export_study(folder, None, None)["written"] == 32
         export_study(folder, None, "at once")
         parts, whole = study_of(folder).trials, study_of(folder, "at once").trials
         assert [t.user_attrs for t in parts] == [t.user_attrs for t in whole]
@@ -178,7 +178,7 @@ class TestStorage:
         study_of(folder).enqueue_trial({"layers": 2})
         with pytest.raises(RecordError, match=r"not of this run alone.*Pass another --study"):
             export_study(folder, None, None)
-        assert len(study_of(folder).trials) == 45
+        assert len(study_of(folder).trials) == 57
 
     @pytest.mark.parametrize("storage", ["sqlite:///{}/a.db", "{}/a b#%.sqlite"])
     def test_a_database_holds_what_the_journal_holds(

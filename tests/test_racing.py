@@ -22,8 +22,8 @@ from evonet.training.evaluator import Evaluator, KerasEvaluator
 from evonet.training.trainer import Trainer
 
 LOSS = "sparse_categorical_crossentropy"
-BUDGET = Budget(18, 18)
-#: Learns slowly, so that its score at 2 of 18 epochs is not its last one.
+BUDGET = Budget(32, 32)
+#: Learns slowly, so that its score at 2 of 32 epochs is not its last one.
 SLOW = Genome((Layer(8, "tanh", 0.2, "batch"),), "matched_normal", "sgd", 0.01, 16)
 ACCURACY, RMSE = METRICS["accuracy"], METRICS["rmse"]
 
@@ -49,9 +49,9 @@ def said(evaluation: Evaluation | None) -> dict[str, Any]:
 
 
 def evaluation(rungs: dict[int, float | None], score: float, **changes: Any) -> Evaluation:
-    """One of 18 epochs whose loss falls."""
-    curve = tuple(1 / epoch for epoch in range(1, 19))
-    made = Evaluation("ab", 1, "ok", "", score, 18, curve, curve, 7, 0.1)
+    """One of 32 epochs whose loss falls."""
+    curve = tuple(1 / epoch for epoch in range(1, 33))
+    made = Evaluation("ab", 1, "ok", "", score, 32, curve, curve, 7, 0.1)
     return replace(made, rungs=tuple(Rung(*rung) for rung in rungs.items()), **changes)
 
 
@@ -64,10 +64,10 @@ class TestTraining:
         self, name: str, iris: Dataset
     ) -> None:
         whole = trained(engine(name, iris))
-        assert [rung.epoch for rung in whole.rungs] == [2, 6]
+        assert [rung.epoch for rung in whole.rungs] == [2, 8]
         assert not whole.dropped
         if name == "fused":  # the same training, cut off by its budget and not by a rung
-            outputs = Trainer(iris, LOSS, Budget(6, 6)).fit(SLOW, 1).outputs
+            outputs = Trainer(iris, LOSS, Budget(8, 8)).fit(SLOW, 1).outputs
             truth = iris.validation.y
             assert whole.rungs[1].score == accuracy_score(truth, outputs.argmax(axis=1))
 
@@ -77,26 +77,26 @@ class TestTraining:
         whole = trained(engine(name, iris))
         at = {rung.epoch: rung.score for rung in whole.rungs}
         assert at[2] is not None
-        assert at[6] is not None
+        assert at[8] is not None
         cleared = Hurdle(2, at[2], True)
-        ended = trained(engine(name, iris), cleared, Hurdle(6, at[6] + 1e-6, True))
+        ended = trained(engine(name, iris), cleared, Hurdle(8, at[8] + 1e-6, True))
         assert ended.dropped
         assert ended.ok
-        assert ended.epochs == 6
-        assert ended.score == at[6]
-        assert ended.validation_loss == whole.validation_loss[:6]
-        assert said(trained(engine(name, iris), cleared, Hurdle(6, at[6], True))) == said(whole)
+        assert ended.epochs == 8
+        assert ended.score == at[8]
+        assert ended.validation_loss == whole.validation_loss[:8]
+        assert said(trained(engine(name, iris), cleared, Hurdle(8, at[8], True))) == said(whole)
 
     def test_what_is_known_of_it_answers_for_every_hurdle(self, name: str, iris: Dataset) -> None:
         whole = trained(engine(name, iris))
         for score in (0.0, 1.01):
-            asked = Hurdle(2, score, True), Hurdle(6, 1.01, True)
+            asked = Hurdle(2, score, True), Hurdle(8, 1.01, True)
             assert said(as_asked(whole, asked)) == said(trained(engine(name, iris), *asked))
 
     def test_one_that_ends_by_itself_at_a_rung_was_not_given_up(
         self, name: str, iris: Dataset
     ) -> None:
-        evaluator = engine(name, iris, Budget(18, 1))
+        evaluator = engine(name, iris, Budget(32, 1))
         still = replace(
             SLOW, learning_rate=1e-8, clip_norm=0.01, layers=()
         )  # its first epoch is its best
@@ -123,7 +123,7 @@ class TestKnown:
         assert as_asked(lost, (Hurdle(2, 0.4, True),)) == lost
 
     def test_the_text_of_an_evaluation_keeps_its_rungs(self) -> None:
-        one = evaluation({2: 0.5, 6: None}, 0.5, dropped=True)
+        one = evaluation({2: 0.5, 8: None}, 0.5, dropped=True)
         assert Evaluation.from_json(one.to_json()) == one
 
     @given(st.integers(1, 2000), st.integers(1, 10))
@@ -136,19 +136,19 @@ class TestKnown:
 class TestHurdles:
     @settings(max_examples=30)
     @given(
-        st.lists(st.floats(-1, 1), min_size=8, max_size=40, unique=True),
+        st.lists(st.floats(-1, 1), min_size=8, max_size=36, unique=True),
         st.sampled_from([ACCURACY, RMSE]),
     )
-    def test_a_third_of_those_that_came_there_would_go_on(
+    def test_a_quarter_of_those_that_came_there_would_go_on(
         self, scores: list[float], metric: Any
     ) -> None:
         some = [evaluation({2: score}, score) for score in scores]
-        (hurdle,) = hurdles(some, 16, (2, 6), metric, always=True)
+        (hurdle,) = hurdles(some, 16, (2, 8), metric, always=True)
         assert (hurdle.epoch, hurdle.maximise) == (2, metric.maximise)
-        assert sum(not hurdle.stops(e.rungs[0]) for e in some) == len(scores) // 3
+        assert sum(not hurdle.stops(e.rungs[0]) for e in some) == len(scores) // 4
 
     def test_they_follow_the_last_candidates(self) -> None:
-        poor, good = ([evaluation({2: s + i / 999}, s) for i in range(144)] for s in (0.1, 0.8))
+        poor, good = ([evaluation({2: s + i / 999}, s) for i in range(36)] for s in (0.1, 0.8))
         (low,) = hurdles(poor, 16, (2,), ACCURACY, always=True)
         (high,) = hurdles([*poor, *good], 16, (2,), ACCURACY, always=True)
         assert low.score < 0.2 < 0.8 < high.score
@@ -178,7 +178,7 @@ class TestHurdles:
         others = [
             evaluation({2: 99}, -99, dropped=True),
             evaluation({2: 98}, -98, status="diverged"),
-            evaluation({6: 97}, -97),
+            evaluation({8: 97}, -97),
         ]
         assert rank_correlation([*some, *others], 2) == pytest.approx(1)
         assert rank_correlation(some[:7], 2) is None

@@ -132,7 +132,7 @@ class TestResume:
 
     @pytest.mark.parametrize("n", [9, 15, 27])
     def test_it_gives_up_the_same_trainings(self, config: RunConfig, n: int) -> None:
-        config = config.changed(population_size=8, offspring=6, fidelity="on", epochs=20)
+        config = config.changed(population_size=8, offspring=6, fidelity="on", epochs=32)
         whole = evolve(config.changed(name="whole", results=config.results / "a"))
         with RunRecord(whole.folder) as record:
             assert candidates_table(record)["dropped"].sum() > 3
@@ -579,8 +579,22 @@ class TestSize:
     def test_a_size_that_nothing_has_ends_the_search_with_a_sentence(
         self, config: RunConfig
     ) -> None:
-        with pytest.raises(TrainingError, match="no other network of at most 1 parameters"):
+        message = r"No network of at most 1 parameters was found\. Pass a larger --max-parameters"
+        with pytest.raises(TrainingError, match=message):
             evolve(config.changed(max_parameters=1))
+
+    def test_genomes_of_the_user_that_are_larger_are_refused(
+        self, config: RunConfig, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "population.json"
+        save_population(evolve(config.changed(name="before")).folder, file)
+        sizes = [genome.parameter_count(4, 3) for genome in read_genomes(file)]
+        n = sum(size > min(sizes) for size in sizes)
+        said = rf"{n} of 6 genomes of .* have more than {min(sizes)} parameters, the largest "
+        with pytest.raises(ConfigError, match=rf"{said}{max(sizes)}\. Leave them out, or pass"):
+            evolve(config.changed(population=file, max_parameters=min(sizes)))
+        assert not (config.results / "run").exists()
+        evolve(config.changed(population=file, max_parameters=max(sizes)))
 
 
 @pytest.mark.usefixtures("fake_training")

@@ -392,6 +392,19 @@ class TestFits:
             assert len(candidates) == (7 if search.population else 10)
             assert all(fits(candidate.genome) for candidate in candidates)
 
+    def test_what_fits_is_found_where_hardly_anything_does(self) -> None:
+        rare = replace(start(), fits=lambda genome: hashed(genome) < 0.01)
+        assert [len(search.ask()) for search in states(rare, 2)] == [10, 7, 7]
+
+    def test_a_place_for_which_nothing_fits_leaves_the_others_alone(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(evonet.evolution.search, "_UNFIT", 1)
+        picky = replace(start(), fits=lambda genome: hashed(genome) < 0.5)
+        # Two draws for each of ten places, of which a quarter have two that do not fit.
+        asked = [len(replace(picky, seed=seed).ask()) for seed in range(20)]
+        assert 6 < np.mean(asked) < 9
+
     def test_nothing_is_asked_for_where_nothing_fits(self) -> None:
         space = make_space(SMALL_SPACES["linear models"])
         assert replace(start(space), fits=lambda _: False).ask() == ()

@@ -434,6 +434,23 @@ def test_npz_for_prediction_without_features_is_refused(tmp_path: Path, refuses)
         read_array(tmp_path / "t.npz")
 
 
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.arange(4.0), r"expected an array with one row per example, got one of shape \(4,\)"),
+        (np.float32(3), r"expected an array with one row per example, got one of shape \(\)"),
+        (np.empty((0, 8, 8)), "has no rows"),
+        (np.empty((0, 3)), "has no rows"),
+    ],
+)
+def test_npz_for_prediction_without_rows_is_refused(
+    x: np.ndarray, message: str, tmp_path: Path, refuses
+) -> None:
+    np.savez(tmp_path / "t.npz", x=x)
+    with refuses(message):
+        list(read_portions(tmp_path / "t.npz"))
+
+
 @pytest.mark.parametrize("names", ["a,a,y", '"a","a","y"', "a,y,y", "a,b,b"])
 @pytest.mark.parametrize("ending", ["csv", "csv.gz"])
 def test_duplicate_column_names_in_a_csv_are_refused(

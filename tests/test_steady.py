@@ -308,7 +308,7 @@ def test_hurdles_of_the_time_of_asking_outlive_a_stop(
 ) -> None:
     fake_training.n_slots, fake_training.takes = 3, staticmethod(by_key)
     stopper = StopAfter(15)
-    settings = config.changed(fidelity="on", epochs=18)
+    settings = config.changed(fidelity="on", epochs=32)
     folder = evolve(settings, stopper, stopper.asked).folder
     with RunRecord(folder) as record:
         asked_with = {pending.genome.key: pending.hurdles for pending in record.pending()}

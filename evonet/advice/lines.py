@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evonet.config import RunConfig
-from evonet.phrases import percent
+from evonet.config import RunConfig, flag_of
+from evonet.phrases import percent, shortened
 
 #: Columns that are listed; ``--json`` has all.
 _MOST_COLUMNS = 20
@@ -47,7 +47,7 @@ def _column_lines(columns: Sequence[Mapping[str, Any]]) -> list[Line]:
         f"          {'column':<32}{'holds':<9}{'distinct':>10}{'missing':>10}{'tells alone':>14}"
     )
     rows = [
-        f"          {_cut(c['name'], 30):<32}{c['kind']:<9}{c['distinct']:>10,}"
+        f"          {shortened(c['name'], 30):<32}{c['kind']:<9}{c['distinct']:>10,}"
         f"{percent(c['missing']):>10}{percent(max(c['told'], 0.0)):>14}"
         for c in first
     ]
@@ -86,10 +86,9 @@ def _end(findings: Sequence[Mapping[str, Any]], config: RunConfig) -> list[Line]
     serious = [f for f in findings if f["severity"] == "serious"]
     if not findings:
         return [("Nothing odd was found.", "green")]
-    words = ["evonet", "evolve", "--data", config.data]
-    words += ["--target", config.target] if config.target else []
-    words += [word for name in config.drop for word in ("--drop", name)]
-    words += [word for finding in serious for word in finding["flags"]]
+    words = ["evonet", "evolve", "--data", config.data, *_passed(config)]
+    advised = dict.fromkeys(tuple(finding["flags"]) for finding in serious)
+    words += [word for flags in advised for word in flags]
     count = f"{len(serious)} serious, {len(findings) - len(serious)} to know."
     if not any(finding["flags"] for finding in findings):
         return [(count, "")]
@@ -104,5 +103,12 @@ def _end(findings: Sequence[Mapping[str, Any]], config: RunConfig) -> list[Line]
     ]
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _passed(config: RunConfig) -> list[str]:
+    """The flags of all settings but the data that are not what they are by default."""
+    changed = config.model_dump(mode="json", exclude_defaults=True, exclude={"data"})
+    return [
+        word
+        for name, value in changed.items()
+        for one in (value if isinstance(value, list) else [value])
+        for word in (flag_of(name), str(one))
+    ]

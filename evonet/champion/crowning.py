@@ -125,7 +125,7 @@ def _ensemble(
     """The best mixture of some fitted networks, the winner's first; none where it is the best."""
     dataset, metric = fitter.dataset, fitter.metric
     predictions = [dataset.target.predictions(trained.outputs) for _, trained in library]
-    shares = greedy_shares(predictions, criterion_on_validation(dataset, metric))
+    shares = greedy_shares(predictions, criterion_on_validation(dataset, metric, fitter.loss))
     chosen = [i for i, share in enumerate(shares) if share]
     value = score(metric, dataset.target, dataset.validation.y, mixture(predictions, shares))
     if len(chosen) == 1 or value is None:

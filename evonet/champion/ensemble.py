@@ -6,9 +6,11 @@ and the mean of all that were added is what predicts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
+from scipy.special import huber
 
 from evonet.data.dataset import Dataset
 from evonet.metrics import FEW_ROWS, Metric, score
@@ -22,10 +24,23 @@ _LEAST_PROBABILITY = 1e-7
 Criterion = Callable[[np.ndarray], float]
 
 
-def criterion_on_validation(dataset: Dataset, metric: Metric) -> Criterion:
+#: Losses of quantities, of errors in standard deviations of the target.
+_LOSSES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mse": np.square,
+    "mae": np.abs,
+    "huber": partial(huber, 1.0),
+}
+
+
+def criterion_on_validation(dataset: Dataset, metric: Metric, loss: str) -> Criterion:
     """What an ensemble is chosen by: the metric, or the loss where rows are few and it tells more.
 
     As the final fits of one network are, see ``fitting.best_fit``.
+
+    Args:
+        dataset: its validation part.
+        metric: the run's.
+        loss: the run's, as ``choose_loss`` returns it.
 
     Returns:
         A function of predictions of the validation part, ``(n, n_classes)`` or ``(n,)`` float64;
@@ -41,7 +56,8 @@ def criterion_on_validation(dataset: Dataset, metric: Metric) -> Criterion:
         return behind
     truth, weight = target.truth(part.y), part.weight
     if target.task == "regression":
-        return lambda p: float(np.average(np.square(p - truth), weights=weight))
+        of_errors = _LOSSES[loss]
+        return lambda p: float(np.average(of_errors((p - truth) / target.scale), weights=weight))
     rows = np.arange(len(truth))
 
     def cross_entropy(p: np.ndarray) -> float:

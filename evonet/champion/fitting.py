@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -64,6 +64,10 @@ def fits_of(genome: Genome, budgets: Sequence[Budget], seed: int) -> list[Fit]:
     return [Fit(genome, *own) for own in zip(budgets, seeds, strict=True)]
 
 
+class StoppedError(Exception):
+    """Who asked for fits wants them no longer."""
+
+
 @dataclass(frozen=True)
 class Fitter:
     """Makes final fits, all on the same terms.
@@ -73,27 +77,44 @@ class Fitter:
         metric: of the validation part.
         loss: as ``choose_loss`` returns it.
         workers: processes that fit at the same time.
+        should_stop: asked between fits.
     """
 
     dataset: Dataset
     metric: Metric
     loss: str
     workers: int = 1
+    should_stop: Callable[[], bool] = lambda: False
 
     def fit_all(self, fits: Sequence[Fit]) -> list[Outcome[Trained]]:
-        """What came of each fit, in their order; one that ends its worker process has failed."""
+        """What came of each fit, in their order; one that ends its worker process has failed.
+
+        Raises:
+            StoppedError: ``should_stop`` said so; what was fitted is forgotten.
+        """
         terms = _Terms(replace(self.dataset.without_test(), folds=()), self.metric, self.loss)
         numbered = list(enumerate(fits))
         cluster = processes_here(self.workers)
         if cluster is None or not fits:
-            return [outcome for _, outcome in _fit_portion(terms, numbered)]
+            return self._heard(_fit_here(terms, numbered), numbered)
         shared = cluster.share(terms)
-        fit_there, lost = partial(_fit_portion, in_time=True), partial(_lost, terms)
+        fit_there, lost = _fit_there, partial(_lost, terms)
         try:
             with closing(ClusterSlots(cluster, None, fit_there, lambda: shared, lost)) as slots:
-                found = dict(each_of(slots, [[own] for own in numbered]))
+                return self._heard(each_of(slots, [[own] for own in numbered]), numbered)
         finally:
             cluster.release(shared)
+
+    def _heard(
+        self, done: Iterator[tuple[_Numbered, Outcome[Trained]]], numbered: Sequence[_Numbered]
+    ) -> list[Outcome[Trained]]:
+        """The outcomes of fits that end in any order, in their own."""
+        found = {}
+        for _ in numbered:
+            if self.should_stop():
+                raise StoppedError
+            own, outcome = next(done)
+            found[own] = outcome
         return [found[own] for own in numbered]
 
 
@@ -112,14 +133,22 @@ class _Terms(NamedTuple):
 _Numbered = tuple[int, Fit]
 
 
-def _fit_portion(
-    terms: _Terms, portion: Sequence[_Numbered], in_time: bool = False
+def _fit_here(
+    terms: _Terms, fits: Iterable[_Numbered]
+) -> Iterator[tuple[_Numbered, Outcome[Trained]]]:
+    """Fit some networks in this process."""
+    for number, own in fits:
+        yield (number, own), fit(own.genome, *terms, own.budget, own.seed)
+
+
+def _fit_there(
+    terms: _Terms, portion: Sequence[_Numbered]
 ) -> list[tuple[_Numbered, Outcome[Trained]]]:
-    """Fit some networks in this process; see ``worker.train``."""
-    done = []
-    for number, own in portion:
-        with ended_after(terms.seconds_allowed(own)) if in_time else nullcontext():
-            done.append(((number, own), fit(own.genome, *terms, own.budget, own.seed)))
+    """The same in a worker process, which a fit ends that takes too long; see ``worker.train``."""
+    done: list[tuple[_Numbered, Outcome[Trained]]] = []
+    for numbered in portion:
+        with ended_after(terms.seconds_allowed(numbered[1])):
+            done += _fit_here(terms, [numbered])
     return done
 
 

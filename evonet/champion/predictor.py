@@ -16,9 +16,9 @@ import numpy as np
 from evonet.champion.ensemble import mixture
 from evonet.data.dataset import Part
 from evonet.data.files import Features
-from evonet.data.preparation import Preparation
+from evonet.data.preparation import Preparation, row_number
 from evonet.data.target import Target
-from evonet.errors import RecordError
+from evonet.errors import DataError, RecordError
 from evonet.genome import Genome
 from evonet.metrics import Interval, Metric, score, score_interval
 
@@ -71,9 +71,18 @@ class Predictor:
             in the target's unit.
 
         Raises:
-            DataError: as ``Preparation.transform``.
+            DataError: as ``Preparation.transform``; or a row is so far from those of training that
+                what a network makes of it is no number.
         """
-        return self.of_inputs(self.preparation.transform(features))
+        found = self.of_inputs(self.preparation.transform(features))
+        finite = np.isfinite(found.reshape(len(found), -1)).all(axis=1)
+        if not finite.all():
+            row = row_number(features, int(finite.argmin()))
+            raise DataError(
+                f"What the network makes of row {row} is too large for a number: its values are "
+                "far from those of training. Check its units, and how it spells missing values."
+            )
+        return found
 
     def of_inputs(self, x: np.ndarray) -> np.ndarray:
         """The same of prepared rows ``(n, n_inputs)`` float32."""

@@ -73,15 +73,22 @@ def read_portions(
         portions = _read_parquet(path, n_rows)
     else:
         whole = read_array(path) if path.suffix == ".npz" else read_table(path, words)
+        starts = range(0, len(whole), n_rows)
         if isinstance(whole, np.ndarray):
-            yield from (whole[i : i + n_rows] for i in range(0, len(whole), n_rows))
+            if not starts:
+                raise _no_rows(path)
+            yield from (whole[i : i + n_rows] for i in starts)
             return
-        portions = (whole.iloc[i : i + n_rows] for i in range(0, len(whole), n_rows))
+        portions = (whole.iloc[i : i + n_rows] for i in starts)
     for portion in portions:
         yield _named(portion, path).set_axis(range(start, start + len(portion)))
         start += len(portion)
     if not start:
-        raise DataError(f"{path} has no rows.")
+        raise _no_rows(path)
+
+
+def _no_rows(path: Path) -> DataError:
+    return DataError(f"{path} has no rows.")
 
 
 def read_array(path: Path) -> Features:
@@ -199,6 +206,11 @@ def features_of_array(x: np.ndarray, path: Path) -> Features:
     """Images stay arrays; a plain matrix of numbers becomes a table with columns x0, x1, ..."""
     if x.dtype.kind not in "fiub":
         raise DataError(f"{path}: expected arrays of numbers, got {x.dtype}.")
+    if x.ndim < 2:
+        raise DataError(
+            f"{path}: expected an array with one row per example, got one of shape {x.shape}. "
+            "Reshape it to (rows, columns)."
+        )
     if x.ndim > 2 or x.dtype == np.uint8:
         return x
     return pd.DataFrame(x, columns=[f"x{i}" for i in range(x.shape[1])])

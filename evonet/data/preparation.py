@@ -252,19 +252,19 @@ def _numbers(column: pd.Series) -> np.ndarray:
             place = int(np.flatnonzero(wrong)[0])
             raise DataError(
                 f"Column {column.name!r} holds {str(column.iloc[place])!r:.80} in row "
-                f"{_row(column, place)}; expected a number, as in training."
+                f"{row_number(column, place)}; expected a number, as in training."
             )
     if (too_large := np.abs(numbers) > LARGEST).any():
-        row = _row(column, int(np.flatnonzero(too_large)[0]))
+        row = row_number(column, int(np.flatnonzero(too_large)[0]))
         raise DataError(
             f"Column {column.name!r} is infinite in row {row}; expected finite numbers."
         )
     return np.asarray(numbers)
 
 
-def _row(column: pd.Series, place: int) -> int:
+def row_number(rows: pd.Series | Features, place: int) -> int:
     """The number of a row, from 1: by an index that counts rows, as of a portion of a file."""
-    label = column.index[place]
+    label = place if isinstance(rows, np.ndarray) else rows.index[place]
     return (int(label) if pd.api.types.is_integer(label) else place) + 1
 
 

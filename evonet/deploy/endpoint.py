@@ -101,8 +101,6 @@ def answer(predictor: Predictor, body: bytes) -> dict[str, Any]:
     """
     features = _features(_instances(body), predictor.preparation)
     predictions = predictor.predictions(features)
-    if not np.isfinite(predictions).all():
-        raise DataError("The networks' outputs are too large for numbers; check the rows' units.")
     said: dict[str, Any] = {"predictions": predictor.target.labels(predictions)}
     if predictor.target.classes:
         said["probabilities"] = [

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from evonet.champion.predictor import Predictor
 from evonet.data.preparation import ImagePreparation, NumericColumn, TablePreparation
 from evonet.data.sources import EMBEDDED
+from evonet.data.target import Target
 from evonet.deploy.script_network import Training, network_text
 
 
@@ -23,7 +24,7 @@ def training_script(predictor: Predictor, training: Training) -> str:
     source = _source(training.data, images)
     parts = [
         _head(source, images),
-        source.text.format(target=repr(predictor.target.name)),
+        source.text.format(target=repr(predictor.target.name), numbers=_numbers(predictor.target)),
         _SPELLED if predictor.target.classes or preparation.words else "",
         _prepare_images(preparation)
         if isinstance(preparation, ImagePreparation)
@@ -61,8 +62,16 @@ def _source(data: str, images: bool) -> _Source:
     return _Source("a CSV, TSV, Parquet or Feather file", _READ_TABLE)
 
 
+def _numbers(target: Target) -> str:
+    """What reads a target of numbers as such, whatever stands for a missing one."""
+    numbers = all(type(label) in (int, float) for label in target.classes)  # a quantity has none
+    return _NUMBERS.format(target=repr(target.name)) if numbers else ""
+
+
 def _head(source: _Source, images: bool) -> str:
     packages = ["keras", "tensorflow", "numpy", "" if images else "pandas", source.package]
+    if source.text == _READ_TABLE:
+        packages.append("pyarrow")  # by which pandas reads Parquet and Feather
     imports = ["import keras", "import numpy as np", "" if images else "import pandas as pd"]
     if source.package:
         imports.append("from sklearn import datasets")
@@ -91,9 +100,12 @@ def read(file):
         table = pd.read_csv(
             file, sep=separator, keep_default_na=False, na_values=[""], low_memory=False
         )
-    table = table.dropna(subset=[{target}])
+{numbers}    table = table.dropna(subset=[{target}])
     return table, table[{target}]
 '''
+_NUMBERS = """    # Words for "missing" beside numbers are missing.
+    table[{target}] = pd.to_numeric(table[{target}], errors="coerce")
+"""
 _READ_IMAGES = '''
 def read(file):
     """Images and labels."""

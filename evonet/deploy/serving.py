@@ -146,7 +146,9 @@ def _categorical(column: CategoricalColumn, given: Any, as_places: bool) -> Any:
         place = given
     else:
         words = [word_of(category) for category in column.categories]
-        lookup = keras.layers.StringLookup(vocabulary=words, mask_token=None, num_oov_indices=1)
+        lookup = keras.layers.StringLookup(
+            vocabulary=words, mask_token=None, oov_token=apart("[UNK]", words)
+        )
         place = (lookup(given) + n) % (n + 1)  # it puts others before the words
     set_to_one = keras.ops.one_hot(keras.ops.reshape(place, (-1,)), n + 1)
     return set_to_one if column.pools_rare else set_to_one[:, :n]
@@ -173,7 +175,10 @@ def _outputs(predictor: Predictor, total: Any, as_places: bool) -> dict[str, Any
         return {"probabilities": total}
     likeliest = keras.ops.argmax(total, axis=1)
     classes = output_classes(target)
-    whole = isinstance(classes[0], int)
-    lookup = keras.layers.IntegerLookup if whole else keras.layers.StringLookup
-    named = lookup(vocabulary=classes, mask_token=None, num_oov_indices=0, invert=True)(likeliest)
+    words = [word for word in classes if isinstance(word, str)]
+    numbers = [number for number in classes if isinstance(number, int)]
+    kind = keras.layers.IntegerLookup if numbers else keras.layers.StringLookup
+    other = min(numbers) - 1 if numbers else apart("[UNK]", words)
+    names = {"vocabulary": classes, "mask_token": None, "num_oov_indices": 0, "oov_token": other}
+    named = kind(**names, invert=True)(likeliest)
     return {"prediction": named, "probabilities": total}

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from evonet.errors import shown
+from evonet.phrases import shortened
 
 
 @dataclass(frozen=True)
@@ -38,5 +39,4 @@ def class_name(label: object) -> str:
         >>> print(class_name("Barolo"), class_name(3), class_name("a\\nb"), class_name("x" * 50))
         'Barolo' 3 'a\\nb' 'xxxxxxxxxxxxxxxxxxxxxxxxxxxx…
     """
-    text = shown(label)
-    return text if len(text) <= 30 else f"{text[:29]}…"
+    return shortened(shown(label), 30)

@@ -61,7 +61,8 @@ def constant_outputs(dataset: Dataset, loss: str, smoothing: float) -> np.ndarra
     """``(n_outputs,)`` float32 outputs of the network that always guesses the same.
 
     It guesses the shares of the classes in the training part, with the weights and the label
-    smoothing of training, or the mean, and the median where the loss is of absolute errors.
+    smoothing of training, or the mean, and the median where the loss is not squared: the best guess
+    of absolute errors, and nearly that of Huber's loss.
 
     Args:
         dataset: its training part.

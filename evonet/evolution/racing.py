@@ -1,9 +1,9 @@
 """Multi-fidelity: which trainings are given up on their way, by what others had reached there.
 
 Successive halving without waiting (ASHA with stopping: Li et al. 2020,
-https://arxiv.org/abs/1810.05934): a candidate goes on past a rung if it is among the best third of
-those that reached it lately. Lately, since candidates get better: against all of them, hardly any
-would be given up in the end; and against the population, which is selected, nearly all.
+https://arxiv.org/abs/1810.05934): a candidate goes on past a rung if it is among the best quarter
+of those that reached it lately. Lately, since candidates get better: against all of them, hardly
+any would be given up in the end; and against the population, which is selected, nearly all.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from evonet.metrics import Metric
 _FEWEST = 8
 #: Least rank correlation between a rung and the end for which "auto" sets a hurdle. Untuned.
 _LEAST_CORRELATION = 0.5
-#: Candidates that are lately. Untuned.
-_LATELY = 144
+#: The last so many that reached a rung did so lately: few, since a quarter is more once candidates
+#: have become better; but of the fewest nobody knows who the best quarter is. Of 36 some 0.28 to
+#: 0.4 went on in searches of five data sets, of the 144 candidates before this some 0.4 to 0.6.
+_LATELY = 36
 
 
 def rank_correlation(evaluations: Sequence[Evaluation], epoch: int) -> float | None:
@@ -63,8 +65,8 @@ def hurdles(
     """
     found = []
     for epoch in epochs:
-        reached = [r.score for e in evaluations[-_LATELY:] for r in e.rungs if r.epoch == epoch]
-        scores = sorted(score for score in reached if score is not None)
+        reached = [r.score for e in evaluations for r in e.rungs if r.epoch == epoch]
+        scores = sorted([score for score in reached if score is not None][-_LATELY:])
         if len(scores) < _FEWEST:
             continue
         if not always:

@@ -18,8 +18,9 @@ from evonet.fitness import WORST, Fitness, front, surpasses
 from evonet.genome import Genome, SearchSpace
 from evonet.streams import stream
 
-#: Draws before an operator is given up as unable to make an unseen genome here. Untuned.
-_ATTEMPTS = 50
+#: Draws before an operator is given up as unable to make an unseen genome here, and of those that
+#: do not fit, which are soon told. Untuned.
+_ATTEMPTS, _UNFIT = 50, 1_000
 #: A space up to this size is walked through before it is called exhausted.
 _WALKABLE = 1_000_000
 
@@ -108,7 +109,8 @@ class Search:
         founders: genomes that the first generation starts with.
         generation: number of the generation that is asked for next.
         population: the survivors of the last one, best first.
-        told: all that was ever asked for, in order.
+        told: all that was ever asked for and is known, in order.
+        pending: what was asked for and is not known yet; of a search without a barrier.
         front: the Pareto front of all that was told, best score first; the best alone where there
             is one objective.
         reference: the point that hypervolumes are measured from; empty with one objective.
@@ -125,6 +127,7 @@ class Search:
     generation: int = 0
     population: tuple[Member, ...] = ()
     told: tuple[Member, ...] = ()
+    pending: tuple[Genome, ...] = ()
     front: tuple[Member, ...] = ()
     reference: Fitness = ()
     stalled: int = 0
@@ -172,9 +175,11 @@ class Search:
             # Where offspring are all known, a random genome; its stream is no other slot's.
             instead = random_draw(self, first_spare + slot)
             candidate = self.unseen((draw, instead), seen, judge)
-            if candidate is None:
+            if candidate is None and self.space.size <= _WALKABLE:
                 candidates.extend(self.walk(seen, wanted=n_wanted - len(candidates)))
                 break
+            if candidate is None:
+                continue
             seen.add(candidate.genome.key)
             candidates.append(candidate)
         return tuple(candidates)
@@ -262,9 +267,14 @@ class Search:
         return None
 
     def _first_unseen(self, draw: Draw, seen: Collection[str]) -> Candidate | None:
-        for _ in range(_ATTEMPTS):
+        n_seen = n_unfit = 0
+        while n_seen < _ATTEMPTS and n_unfit < _UNFIT:
             candidate = draw()
-            if candidate.genome.key not in seen and self.fits(candidate.genome):
+            if not self.fits(candidate.genome):
+                n_unfit += 1
+            elif candidate.genome.key in seen:
+                n_seen += 1
+            else:
                 return candidate
         return None
 

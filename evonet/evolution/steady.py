@@ -83,7 +83,9 @@ class SteadySearch:
     def _next(self) -> Candidate | None:
         """Drawn by the method, for the place in its generation that its number has."""
         number, n = len(self._seen), max(1, self.size)
-        search = replace(self.search, generation=number)  # by which its random numbers are named
+        pending = tuple(candidate.genome for candidate in self.pending.values())
+        # Its random numbers are named by the generation.
+        search = replace(self.search, generation=number, pending=pending)
         draws: list[Draw] = [random_draw(search, n)]
         judge = None
         if search.population:

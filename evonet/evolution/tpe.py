@@ -2,8 +2,8 @@
 
 https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization. Optuna is
 imported only where it draws. A study is made anew for each generation from all that the
-search was told, so that no state of Optuna's has to be kept; within a generation, what was drawn
-and has no score yet counts as bad ("constant liar").
+search was told, so that no state of Optuna's has to be kept; what was drawn in this generation, or
+is still being trained, counts as bad ("constant liar").
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from evonet.evolution.search import Candidate, Draw, Search
 from evonet.extras import quiet
+from evonet.fitness import Fitness
 from evonet.genome import Genome, Layer, SearchSpace
 from evonet.genome.genes import KINDS, LAYER_GENES, NETWORK_GENES, Value
 from evonet.streams import stream
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
+    from optuna.trial import TrialState
 
 
 def modelled(search: Search, n: int) -> list[Draw]:
@@ -41,17 +43,23 @@ def _study(search: Search) -> Study:
         )
         study = optuna.create_study(sampler=sampler, directions=["maximize"] * n_objectives)
     states = optuna.trial.TrialState
-    for member in search.told:
-        values = _parameters(search.space, member.genome)
+
+    def add(genome: Genome, state: TrialState, values: Fitness | None) -> None:
+        parameters = _parameters(search.space, genome)
+        distributions = {name: _distribution(search.space, name) for name in parameters}
         study.add_trial(
             optuna.create_trial(
-                params=values,
-                distributions={name: _distribution(search.space, name) for name in values},
-                # What was pruned before its first report counts as worse than all that was not.
-                state=states.PRUNED if member.failed else states.COMPLETE,
-                values=None if member.failed else member.fitness,
+                params=parameters, distributions=distributions, state=state, values=values
             )
         )
+
+    for member in search.told:
+        if member.failed:  # pruned before its first report: worse than all that was not
+            add(member.genome, states.PRUNED, None)
+        else:
+            add(member.genome, states.COMPLETE, member.fitness)
+    for genome in search.pending:
+        add(genome, states.RUNNING, None)
     return study
 
 

@@ -188,10 +188,9 @@ def give_up_less(view: View) -> Iterator[Step]:
     if len(raced) >= 50 and dropped > _DROPPED * len(raced):
         yield Step(
             "Nearly all candidates were given up early",
-            f"{dropped} of {len(raced)} were stopped after a ninth or a third of their epochs. "
-            "Those "
-            "that learn slowly had no chance; a search without that tries fewer networks, but "
-            "whole.",
+            f"{dropped} of {len(raced)} were stopped after a sixteenth or a quarter of their "
+            "epochs. Those that learn slowly had no chance; a search without that tries fewer "
+            "networks, but whole.",
             "evonet evolve ... --fidelity off",
         )
 

@@ -56,7 +56,7 @@ def operators_section(view: View) -> Section | None:
                     width,
                 ),
                 note=(
-                    "Operators are drawn by the credit they earn. An offspring of several counts "
+                    "Mutations are drawn by the credit they earn. An offspring of several counts "
                     "for each; few offspring say little."
                 ),
                 table=Table(

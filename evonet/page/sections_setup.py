@@ -19,8 +19,8 @@ _METHODS = {
     "tpe": "TPE",
 }
 _GIVING_UP = {
-    "auto": "where early scores foretell late ones: after a ninth or a third of the epochs",
-    "on": "after a ninth or a third of its epochs, unless among the best third there",
+    "auto": "where early scores foretell late ones: after a sixteenth or a quarter of the epochs",
+    "on": "after a sixteenth or a quarter of its epochs, unless among the best quarter",
     "off": "never",
 }
 

@@ -151,8 +151,17 @@ class Course:
 
 
 def exhausted(session: Session, n_tried: int) -> str:
-    """Why a search ends that finds nothing new to ask for."""
+    """Why a search ends that finds nothing new to ask for.
+
+    Raises:
+        TrainingError: it never found anything.
+    """
     if (most := session.setup.config.max_parameters) is not None:
+        if not n_tried:
+            raise TrainingError(
+                f"No network of at most {most} parameters was found. Pass a larger "
+                "--max-parameters, or a --space with fewer units and layers."
+            )
         return (
             f"no other network of at most {most} parameters was found; {n_tried} genomes are tried"
         )

@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evonet.data.dataset import Dataset
-from evonet.evaluation import Evaluation, Request, Rung, as_asked
+from evonet.evaluation import Budget, Evaluation, Request, Rung, as_asked
 from evonet.training.slots import each_of
+
+#: What a simulated training has used up at its end.
+_BUDGET = Budget(20, 5)
 
 
 @dataclass
@@ -118,18 +121,18 @@ def _evaluation(request: Request) -> Evaluation:
     """Scores by hash: what is searched for does not matter here, that something is found does."""
     digest = hashlib.sha256(request.genome.key.encode()).digest()
     score = int.from_bytes(digest[:4], "big") / 2**32
-    losses = tuple(np.linspace(1.0, 1.0 - score / 2, 20).round(6).tolist())
+    losses = tuple(np.linspace(1.0, 1.0 - score / 2, _BUDGET.epochs).round(6).tolist())
     whole = Evaluation(
         request.genome.key,
         request.seed,
         "ok",
         "",
         score,
-        20,
+        _BUDGET.epochs,
         losses,
         losses,
         1_000,
         0.1,
-        rungs=(Rung(2, score * 0.9), Rung(6, score * 0.95)),
+        rungs=tuple(Rung(epoch, score * (0.85 + epoch / 100)) for epoch in _BUDGET.rungs),
     )
     return as_asked(whole, request.hurdles) or whole
