@@ -80,7 +80,7 @@ class TestGroups:
     ) -> None:
         changes = [
             {"seed": 0},
-            {"seed": 1},
+            {"seed": 1, "workers": 1, "training_timeout": 600.0},
             {"seed": 2, "offspring": 4, "generations": 3},
             {"method": "random", "epochs": 7},
         ]

@@ -81,9 +81,9 @@ class TestFitnesses:
         assert fitnesses(self.evaluation(), METRICS["r2"], ("score",)) == (0.5,)
 
     @pytest.mark.parametrize(
-        "changes", [{"status": "diverged", "score": None}, {"score": math.nan}]
+        "changes", [{"status": "diverged", "score": None}, {"score": math.nan}, {}]
     )
-    def test_what_failed_is_worst_in_all(self, changes: dict) -> None:
+    def test_what_failed_or_was_not_timed_is_worst_in_all(self, changes: dict) -> None:
         failed = self.evaluation(inference_ms=None, **changes)
         objectives = ("score", "parameters", "inference_ms")
         assert fitnesses(failed, METRICS["accuracy"], objectives) == (WORST,) * 3

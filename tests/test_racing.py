@@ -152,6 +152,12 @@ class TestHurdles:
         (low,) = hurdles(poor, 16, (2,), ACCURACY, always=True)
         (high,) = hurdles([*poor, *good], 16, (2,), ACCURACY, always=True)
         assert low.score < 0.2 < 0.8 < high.score
+        assert hurdles([*good, *poor], 16, (2,), ACCURACY, always=True) == (low,)
+        # Those of the last rung, however many were given up on their way there.
+        early = [evaluation({2: 0.9}, 0.9, dropped=True)] * 100
+        far = [evaluation({2: 0.9, 8: s / 36}, 0.9) for s in range(36)]
+        _, late = hurdles([*far, *early], 16, (2, 8), ACCURACY, always=True)
+        assert late == Hurdle(8, 27 / 36, True)
 
     def test_too_few_set_none(self) -> None:
         some = [evaluation({2: 0.5}, 0.5)] * 7

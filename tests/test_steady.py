@@ -18,6 +18,7 @@ from test_run import StopAfter
 from evonet.config import RunConfig, make_config
 from evonet.errors import ConfigError, TrainingError
 from evonet.evaluation import Request
+from evonet.evolution import tpe
 from evonet.evolution.methods import METHODS
 from evonet.evolution.search import Candidate, Search, SearchSettings
 from evonet.evolution.steady import SteadySearch
@@ -90,6 +91,27 @@ def test_what_it_asks_for_follows_from_what_it_asked_and_was_told(
     assert again.search.credits == run.steady.search.credits
     assert list(again.pending.values()) == list(run.steady.pending.values())
     assert [again.ask() for _ in range(3)] == [run.steady.ask() for _ in range(3)]
+
+
+def test_tpe_hears_of_what_is_being_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    optuna = pytest.importorskip("optuna")  # an extra
+    studies, study_of = [], tpe._study
+
+    def kept(search: Search) -> Any:
+        studies.append(study_of(search))
+        return studies[-1]
+
+    monkeypatch.setattr(tpe, "_study", kept)
+    run = Steps(new_search("tpe"))
+    for number in [0, 0, 0, 0, 1, 1, 0, 0]:
+        run.step(number)
+    under_way = [c.genome for c in run.steady.pending.values()][:-1]  # before the last was asked
+    running = studies[-1].get_trials(states=[optuna.trial.TrialState.RUNNING])
+    known = [trial.params for trial in running]
+    assert known[: len(under_way)] == [
+        tpe._parameters(run.steady.search.space, genome) for genome in under_way
+    ]
+    assert len(under_way) == 3
 
 
 @given(steps=st.lists(st.integers(0, 5), max_size=80))
