@@ -13,8 +13,8 @@ from evonet.errors import RecordError
 from evonet.progress import read_result
 from evonet.store.record import RunRecord
 
-#: Settings that do not tell groups apart: what they change is a column of its own, or nothing. So
-#: do those of the machines; and the data, whose names alone may differ.
+#: Settings that do not tell groups apart: what they change is a column of its own, or nothing. Nor
+#: do those of the machines, and the data, of which the names alone may differ.
 _OF_NO_GROUP = ("method", "seed", "results", "name", "tensorboard", "device", "data")
 
 
@@ -74,9 +74,7 @@ def _group(config: Mapping[str, Any], of_method: Sequence[Mapping[str, Any]]) ->
     words = [config["method"]]
     for name, value in config.items():
         values = {json.dumps(other.get(name)) for other in of_method}
-        if name in _OF_NO_GROUP or is_of_machines(name):
-            continue
-        if len(values) > 1:
+        if len(values) > 1 and name not in _OF_NO_GROUP and not is_of_machines(name):
             words.append(f"{name} {value}")
     return ", ".join(words)
 

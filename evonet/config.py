@@ -113,7 +113,7 @@ class RunConfig(BaseModel):
         0.6, "Search", "Share of the offspring that has two parents.", ge=0, le=1
     )
     immigrants: float = _number(
-        0.25, "Search", "Share of new random genomes once nothing improves.", ge=0, le=1
+        0.0, "Search", "Share of new random genomes once nothing improves.", ge=0, le=1
     )
     screened: int = _number(
         4,
@@ -151,7 +151,7 @@ class RunConfig(BaseModel):
     target_score: float | None = _number(None, "Stop", "Validation score that is good enough.")
 
     finalists: int = _number(
-        10, "Winner", "Best networks that are trained again, at most.", ge=1, le=1000
+        20, "Winner", "Best networks that are trained again, at most.", ge=1, le=1000
     )
     repeats: int = _number(
         4,

@@ -18,7 +18,7 @@ from evonet.champion.timing import Timetable
 from evonet.champion.winner import FINAL_REPEAT, Finalist, count_finalists
 from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation
-from evonet.fitness import rank
+from evonet.fitness import best_first
 from evonet.progress import Clock
 from evonet.session import Session
 from evonet.store.exports import exporting
@@ -38,9 +38,8 @@ def timetable(session: Session, clock: Clock) -> Timetable:
 
 def ranked_by_search(session: Session) -> list[Finalist]:
     """Every genome with a score, best first."""
-    usable = [stored for stored in session.record.evaluations() if stored.evaluation.ok]
-    usable.sort(key=lambda stored: rank(stored.evaluation, session.setup.metric))
-    return [Finalist(stored.genome, stored.evaluation) for stored in usable]
+    best = best_first(session.record.evaluations(), session.setup.metric)
+    return [Finalist(stored.genome, stored.evaluation) for stored in best]
 
 
 def revalidated(

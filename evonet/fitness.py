@@ -16,6 +16,7 @@ import numpy as np
 
 from evonet.evaluation import Evaluation
 from evonet.metrics import Metric
+from evonet.store.rows import StoredEvaluation
 
 WORST = -1e300
 
@@ -46,8 +47,6 @@ def fitnesses(evaluation: Evaluation, metric: Metric, objectives: Sequence[str])
     if by_score == WORST:
         return (WORST,) * len(objectives)
     costs = [getattr(evaluation, name) for name in objectives[1:]]
-    if None in costs:  # one that this machine cannot hold, and another one trained
-        return (WORST,) * len(objectives)
     return (by_score, *(-math.log10(cost) for cost in costs))
 
 
@@ -100,3 +99,9 @@ def front(found: Sequence[Fitness]) -> list[int]:
 def rank(evaluation: Evaluation, metric: Metric) -> tuple[float, float]:
     """What to sort successful trainings by, best first: of equal scores the lower loss."""
     return -fitness(evaluation, metric), min(evaluation.validation_loss)
+
+
+def best_first(trainings: Iterable[StoredEvaluation], metric: Metric) -> list[StoredEvaluation]:
+    """The trainings that succeeded, best first; see ``rank``."""
+    usable = [stored for stored in trainings if stored.evaluation.ok]
+    return sorted(usable, key=lambda stored: rank(stored.evaluation, metric))

@@ -42,7 +42,7 @@ def show_run(record: RunRecord) -> None:
     say(f"Run {record.folder}", "bold")
     for line in data_lines(data):
         say(line)
-    objectives = record.fact("config").get("objective", ["score"])
+    objectives = record.objectives
     say(goal_line(result.metric, objectives))
     generations, stored = record.generations(), record.evaluations()
     n_failed = sum(s.origin == "trained" and not s.evaluation.ok for s in stored)

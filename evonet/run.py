@@ -29,7 +29,8 @@ def evolve(
     Args:
         config: every setting of the run.
         observer: told what happens.
-        should_stop: asked after every training; True ends the session with everything kept.
+        should_stop: asked after every training; True ends the session with everything kept that was
+            trained, but for final fits.
 
     Returns:
         What came out; without a winner if the session was stopped.
@@ -57,7 +58,8 @@ def resume(
             limits (but for the number of generations) hold no more. Or where it trains from now on:
             ``workers``, ``training_timeout``, ``backend``, ``address``.
         observer: told what happens.
-        should_stop: asked after every training; True ends the session with everything kept.
+        should_stop: asked after every training; True ends the session with everything kept that was
+            trained, but for final fits.
 
     Returns:
         What came out; without a new winner if the session was stopped.

@@ -285,7 +285,14 @@ class Setup:
             worthless = reference(constant, self.metric, config.objective)
         method = METHODS[config.method]
         return Search(
-            self.space, settings, method, config.seed, founders, reference=worthless, fits=fits
+            self.space,
+            settings,
+            method,
+            config.seed,
+            founders,
+            reference=worthless,
+            fits=fits,
+            size_of=self.dataset.parameter_count,
         )
 
 

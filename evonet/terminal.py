@@ -167,7 +167,7 @@ class TerminalObserver(Observer):
             self.say(*line)
 
     def _say_how_to_go_on(self, folder: Path) -> None:
-        self.say("Stopped. Everything finished is kept; go on with:", "yellow")
+        self.say("Stopped. What was trained is kept, but for final fits; go on with:", "yellow")
         self.say(f"  evonet resume {quote(str(folder))}")
 
     def _show_bar(self, description: str, total: int | None) -> None:

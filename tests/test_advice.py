@@ -529,6 +529,14 @@ class TestCommand:
             assert flags.count(flag) == 1
         assert ("--drop", "made of y") in flags
 
+    def test_advice_takes_the_place_of_what_was_passed(self, call, tmp_path: Path) -> None:
+        path = tmp_path / "rare.csv"
+        y = np.where(np.arange(N) % 20 == 0, "yes", "no")
+        clean(5).assign(y=y).to_csv(path, index=False)
+        _, output, _ = call("check", path, "--target", "y", "--metric", "accuracy")
+        following = next(line for line in output.splitlines() if line.startswith("Next"))
+        assert following.count("--metric") == following.count("--metric balanced_accuracy") == 1
+
     def test_it_changes_nothing_and_leaves_no_files(self, call, leaky, tmp_path: Path) -> None:
         before = leaky.read_bytes()
         call("check", leaky, "--target", "y")

@@ -162,6 +162,11 @@ def test_a_row_of_which_the_network_makes_no_number_is_named(wine, tmp_path) -> 
         predict(wine[0].folder, tmp_path / "raster.csv")
 
 
+def test_of_no_rows_there_are_no_predictions(wine) -> None:
+    result, table = wine
+    assert load_predictor(result.folder).predictions(pd.read_csv(table).iloc[:0]).shape == (0, 3)
+
+
 class TestPredictCommand:
     """What is written is whole, and who reads only the beginning hears no complaint."""
 
@@ -415,12 +420,13 @@ def test_a_stop_between_final_fits_is_heard_and_resumed(workers: int, tmp_path: 
         asked.append(watch.fits_began)
         return sum(asked) == 3
 
-    settings = {"data": "iris", "results": tmp_path, "final_epochs": 2, "workers": workers}
-    stopped = train(GENOME, make_config({**settings, "final_fits": 6}), watch, third_time)
+    settings = {"data": "iris", "final_epochs": 2, "workers": workers, "final_fits": 6}
+    whole = train(GENOME, make_config({**settings, "results": tmp_path / "a"}))
+    stopped = train(GENOME, make_config({**settings, "results": tmp_path}), watch, third_time)
     assert stopped.interrupted
     assert stopped.winner is None
     assert sum(asked) == 3
-    assert resume(stopped.folder).winner is not None
+    assert resume(stopped.folder).winner == whole.winner
 
 
 @pytest.mark.parametrize("workers", [1, 2])

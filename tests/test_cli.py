@@ -75,11 +75,11 @@ class TestHelp:
 @pytest.mark.usefixtures("fake_training")
 class TestRuns:
     def test_evolve_json_prints_one_object_and_nothing_else(self, evonet) -> None:
-        flags = ("--generations", 1, "--epochs", 20)
+        flags = ("--generations", 1, "--epochs", 32)
         code, output, errors = evonet("evolve", "--data", "iris", *flags, "--json")
         assert (code, errors) == (0, "")
         result = json.loads(output)
-        assert result["trainings"] == 16 + 3 * 12  # raced
+        assert result["trainings"] == 16 + 4 * 12  # raced
         assert {"run", "winner", "search_score", "validation_score", "test_score"} <= set(result)
         assert {"baselines", "seconds"} <= set(result)
         assert Path(result["run"]).is_dir()
@@ -130,7 +130,7 @@ class TestRuns:
         assert (code, json.loads(output)["trainings"]) == (0, 0)  # all from the cache
 
     def test_list_and_show_tell_what_was_run(self, evonet) -> None:
-        flags = ("--generations", 1, "--epochs", 20, "--quiet")
+        flags = ("--generations", 1, "--epochs", 32, "--quiet")
         evonet("evolve", "--data", "iris", "--name", "mine", *flags)
         code, output, _ = evonet("list", "--json")
         assert code == 0
@@ -139,14 +139,14 @@ class TestRuns:
             "mine",
             "done",
             1,
-            52,
+            64,
         )
         assert "mine" in evonet("list")[1]
         code, output, _ = evonet("show", "mine")
         assert code == 0
-        for word in ("iris", "accuracy", "validation", "test", "Winner", "done", "52 networks"):
+        for word in ("iris", "accuracy", "validation", "test", "Winner", "done", "64 networks"):
             assert word in output
-        assert json.loads(evonet("show", "mine", "--json")[1])["trainings"] == 52
+        assert json.loads(evonet("show", "mine", "--json")[1])["trainings"] == 64
 
     def test_list_shows_a_damaged_run_and_goes_on(self, evonet, tmp_path: Path) -> None:
         evonet("evolve", "--data", "iris", "--name", "good", "--generations", 0, "--quiet")

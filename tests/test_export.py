@@ -543,8 +543,23 @@ def test_names_that_keras_uses_itself_may_be_classes_and_words(
 ) -> None:
     words = ["[UNK]", "b", None]
     frame = pd.DataFrame({"town": pd.Series(words * 5, dtype=object), "x": np.arange(15.0)})
-    predictor = made_predictor(frame, replace(CLASSES, classes=classes))
-    assert exported_as(predictor, name, tmp_path / f"m{FORMATS[name].suffix}").difference < 1e-4
+    predictor = made_predictor(frame, Target("y", "binary", classes))
+    exported = exported_as(predictor, name, tmp_path / f"m{FORMATS[name].suffix}")
+    assert exported.difference < 1e-4
+    if name == "keras":
+        import keras
+
+        given = {
+            "town": np.array([["[UNK]"], ["b"], [""], ["new"]], object),
+            "x": np.array([[3.0], [-90.0], [90.0], [0.0]]),
+        }
+        said = keras.models.load_model(exported.path)(
+            {key: keras.ops.convert_to_tensor(column) for key, column in given.items()}
+        )
+        likeliest = np.asarray(said["probabilities"]).argmax(axis=1)
+        names = [n.decode() if isinstance(n, bytes) else n for n in said["prediction"].numpy()]
+        assert names == [classes[i] for i in likeliest]
+        assert len(set(names)) == 2
 
 
 def test_a_quantity_far_from_zero_keeps_its_digits(exported_as: Exports, tmp_path: Path) -> None:

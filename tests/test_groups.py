@@ -119,15 +119,15 @@ class TestAGroup:
         assert_alike(together, alone)
 
     def test_members_are_given_up_where_each_would_be_alone(self, iris: Dataset) -> None:
-        budget = Budget(10, 10)
+        budget = Budget(16, 16)
         requests = [Request(replace(SMALL, learning_rate=r), 1) for r in (0.9, 0.05, 0.001)]
-        hurdles = [(), (Hurdle(1, 0.5, True),), (Hurdle(3, 0.5, True),)]
+        hurdles = [(), (Hurdle(1, 0.5, True),), (Hurdle(4, 0.5, True),)]
         races = [Race(budget.rungs, own, lambda _: 0.3) for own in hurdles]
         alone = Trainer(iris, LOSS, budget)
         apart = [alone.fit(r.genome, r.seed, own) for r, own in zip(requests, races, strict=True)]
         together = GroupTrainer(iris, LOSS, budget).fit(requests, races)
         assert_alike(together, apart)
-        assert [len(t.train_loss) for t in together] == [10, 1, 3]
+        assert [len(t.train_loss) for t in together] == [16, 1, 4]
         assert [t.dropped for t in together] == [False, True, True]
         assert [t.rungs for t in together] == [t.rungs for t in apart]
 

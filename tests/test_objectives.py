@@ -81,9 +81,9 @@ class TestFitnesses:
         assert fitnesses(self.evaluation(), METRICS["r2"], ("score",)) == (0.5,)
 
     @pytest.mark.parametrize(
-        "changes", [{"status": "diverged", "score": None}, {"score": math.nan}, {}]
+        "changes", [{"status": "diverged", "score": None}, {"score": math.nan}]
     )
-    def test_what_failed_or_was_not_timed_is_worst_in_all(self, changes: dict) -> None:
+    def test_what_failed_is_worst_in_all(self, changes: dict) -> None:
         failed = self.evaluation(inference_ms=None, **changes)
         objectives = ("score", "parameters", "inference_ms")
         assert fitnesses(failed, METRICS["accuracy"], objectives) == (WORST,) * 3
@@ -367,6 +367,20 @@ class TestInference:
         evolve(changed)
         assert len(fake_training.trained) == n_trained
         assert len(measured) == n_trained
+
+    def test_one_that_cannot_be_timed_here_has_failed(
+        self, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        config = config.changed(objective="score,inference_ms")
+        monkeypatch.setattr(
+            latency, "inference_ms", lambda genome, dataset: None if genome.key < "8" else 0.1
+        )
+        with RunRecord(evolve(config).folder) as record:
+            evaluations = [s.evaluation for s in record.evaluations()]
+        status = {True: "out_of_memory", False: "ok"}
+        assert {e.status for e in evaluations} == {"out_of_memory", "ok"}
+        assert all(e.status == status[e.genome_key < "8"] for e in evaluations)
+        assert all((e.score is None) == (e.status != "ok") for e in evaluations)
 
 
 class TestLatency:

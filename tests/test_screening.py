@@ -51,6 +51,15 @@ class TestForest:
         assert judge is not None
         assert np.ptp(judge([member.genome for member in members(20, seed=1)])) == 0
 
+    def test_of_equal_scores_the_smaller_network_promises_more(self) -> None:
+        def sized(some: list[Member]) -> list[Member]:
+            return [replace(m, fitness=(1.0,), size=m.genome.parameter_count(9, 2)) for m in some]
+
+        judge, new = forest_judge(0, sized(members(150, seed=1))), sized(members(200, seed=2))
+        assert judge is not None
+        promised = judge([member.genome for member in new])
+        assert spearmanr(promised, [m.size for m in new]).statistic < -0.6
+
     def test_failures_rank_last(self) -> None:
         told = members(60)
         deep = [len(member.genome.layers) > 2 for member in told]

@@ -396,11 +396,9 @@ class TestFits:
         rare = replace(start(), fits=lambda genome: hashed(genome) < 0.01)
         assert [len(search.ask()) for search in states(rare, 2)] == [10, 7, 7]
 
-    def test_a_place_for_which_nothing_fits_leaves_the_others_alone(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(evonet.evolution.search, "_UNFIT", 1)
-        picky = replace(start(), fits=lambda genome: hashed(genome) < 0.5)
+    def test_a_place_for_which_nothing_fits_leaves_the_others_alone(self) -> None:
+        hasty = replace(METHODS["ga"], unfit_attempts=1)
+        picky = replace(start(), fits=lambda genome: hashed(genome) < 0.5, method=hasty)
         # Two draws for each of ten places, of which a quarter have two that do not fit.
         asked = [len(replace(picky, seed=seed).ask()) for seed in range(20)]
         assert 6 < np.mean(asked) < 9
@@ -408,6 +406,16 @@ class TestFits:
     def test_nothing_is_asked_for_where_nothing_fits(self) -> None:
         space = make_space(SMALL_SPACES["linear models"])
         assert replace(start(space), fits=lambda _: False).ask() == ()
+
+
+class TestSize:
+    def test_where_all_are_as_good_the_smallest_live(self) -> None:
+        def size_of(genome: Genome) -> int:
+            return genome.parameter_count(10, 2)
+
+        *_, search = states(replace(start(), size_of=size_of), 8, lambda _: 1.0)
+        sizes = sorted(size_of(member.genome) for member in search.told)
+        assert [size_of(member.genome) for member in search.population] == sizes[:10]
 
 
 class TestImmigrants:

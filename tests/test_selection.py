@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,6 +131,17 @@ class TestBest:
         population = members(*fitnesses)
         expected = sorted(range(len(population)), key=lambda i: (-fitnesses[i], i))[:n]
         assert best(population, n) == [population[i] for i in expected]
+
+    def test_of_equal_scores_the_smaller_network_is_the_better(self) -> None:
+        scores, sizes = (0.5, 0.9, 0.5, 0.9, 0.5), (7, 3, 2, 1, 7)
+        pairs = zip(members(*scores), sizes, strict=True)
+        population = [replace(member, size=size) for member, size in pairs]
+        assert best(population, 5) == [population[i] for i in (3, 1, 2, 0, 4)]
+        assert tournament(rng(), population, 1, 100) == [population[3]]
+
+    def test_with_several_objectives_size_is_one_only_if_it_was_asked_for(self) -> None:
+        one, other = (replace(m, fitness=(0.5, -1.0)) for m in members(0, 1))
+        assert best([replace(one, size=9), other], 1) == [replace(one, size=9)]
 
     def test_nobody_is_best_of_nobody(self) -> None:
         assert best([], 3) == []

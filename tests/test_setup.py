@@ -39,6 +39,11 @@ def test_what_is_left_out_of_the_budgets_follows_from_the_rest(
     assert (made.search_budget, made.final_budgets[0]) == (search, final)
 
 
+def test_the_search_knows_how_large_networks_are() -> None:
+    made = setup()
+    assert made.new_search().size_of(GENOME) == GENOME.parameter_count(4, 3)  # iris
+
+
 def test_final_fits_are_long_and_short_in_turn_unless_their_epochs_are_given() -> None:
     long, short = Budget(500, 75), Budget(100, 25)
     assert setup(final_fits=3).final_budgets == [long, short, long]

@@ -451,6 +451,13 @@ def test_npz_for_prediction_without_rows_is_refused(
         list(read_portions(tmp_path / "t.npz"))
 
 
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_a_header_alone_has_no_rows_to_predict(tmp_path: Path, ending: str, refuses) -> None:
+    (tmp_path / f"t.{ending}").write_text("a,b\n", "utf-8")
+    with refuses("has no rows"):
+        list(read_portions(tmp_path / f"t.{ending}"))
+
+
 @pytest.mark.parametrize("names", ["a,a,y", '"a","a","y"', "a,y,y", "a,b,b"])
 @pytest.mark.parametrize("ending", ["csv", "csv.gz"])
 def test_duplicate_column_names_in_a_csv_are_refused(

@@ -107,10 +107,14 @@ def test_tpe_hears_of_what_is_being_trained(monkeypatch: pytest.MonkeyPatch) -> 
         run.step(number)
     under_way = [c.genome for c in run.steady.pending.values()][:-1]  # before the last was asked
     running = studies[-1].get_trials(states=[optuna.trial.TrialState.RUNNING])
-    known = [trial.params for trial in running]
-    assert known[: len(under_way)] == [
-        tpe._parameters(run.steady.search.space, genome) for genome in under_way
-    ]
+    depths = [trial.params["layers"] for trial in running]
+    units = [[trial.params.get(f"units {i}") for i in range(2)] for trial in running]
+    space = run.steady.search.space
+    allowed = space.genes["units"].values
+    assert depths[:3] == [list(space.depths).index(len(g.layers)) for g in under_way]
+    for found, genome in zip(units, under_way, strict=False):
+        own = [allowed.index(layer.units) for layer in genome.layers[:2]]
+        assert found == own + [None] * (2 - len(own))
     assert len(under_way) == 3
 
 

@@ -86,9 +86,9 @@ def _end(findings: Sequence[Mapping[str, Any]], config: RunConfig) -> list[Line]
     serious = [f for f in findings if f["severity"] == "serious"]
     if not findings:
         return [("Nothing odd was found.", "green")]
-    words = ["evonet", "evolve", "--data", config.data, *_passed(config)]
     advised = dict.fromkeys(tuple(finding["flags"]) for finding in serious)
-    words += [word for flags in advised for word in flags]
+    flags = [word for some in advised for word in some]
+    words = ["evonet", "evolve", "--data", config.data, *_passed(config, flags), *flags]
     count = f"{len(serious)} serious, {len(findings) - len(serious)} to know."
     if not any(finding["flags"] for finding in findings):
         return [(count, "")]
@@ -103,12 +103,18 @@ def _end(findings: Sequence[Mapping[str, Any]], config: RunConfig) -> list[Line]
     ]
 
 
-def _passed(config: RunConfig) -> list[str]:
-    """The flags of all settings but the data that are not what they are by default."""
+def _passed(config: RunConfig, advised: Sequence[str]) -> list[str]:
+    """The flags of settings that are not what they are by default, but for the data.
+
+    Args:
+        config: the settings.
+        advised: flags that take the place of those of the same names; columns left out add up.
+    """
     changed = config.model_dump(mode="json", exclude_defaults=True, exclude={"data"})
     return [
         word
         for name, value in changed.items()
+        if name == "drop" or flag_of(name) not in advised
         for one in (value if isinstance(value, list) else [value])
         for word in (flag_of(name), str(one))
     ]

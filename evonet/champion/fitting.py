@@ -98,9 +98,9 @@ class Fitter:
         if cluster is None or not fits:
             return self._heard(_fit_here(terms, numbered), numbered)
         shared = cluster.share(terms)
-        fit_there, lost = _fit_there, partial(_lost, terms)
+        lost = partial(_lost, terms)
         try:
-            with closing(ClusterSlots(cluster, None, fit_there, lambda: shared, lost)) as slots:
+            with closing(ClusterSlots(cluster, None, _fit_there, lambda: shared, lost)) as slots:
                 return self._heard(each_of(slots, [[own] for own in numbered]), numbered)
         finally:
             cluster.release(shared)

@@ -12,6 +12,7 @@ from pathlib import Path
 from shlex import quote
 
 import numpy as np
+import pandas as pd
 
 from evonet.champion.ensemble import mixture
 from evonet.data.dataset import Part
@@ -75,12 +76,14 @@ class Predictor:
                 what a network makes of it is no number.
         """
         found = self.of_inputs(self.preparation.transform(features))
-        finite = np.isfinite(found.reshape(len(found), -1)).all(axis=1)
+        finite = np.isfinite(found).all(axis=tuple(range(1, found.ndim)))
         if not finite.all():
-            row = row_number(features, int(finite.argmin()))
+            place, row = int(finite.argmin()), "some row"
+            if isinstance(features, pd.DataFrame):  # an array may be any portion of a file's
+                row = f"row {row_number(features, place)}"
             raise DataError(
-                f"What the network makes of row {row} is too large for a number: its values are "
-                "far from those of training. Check its units, and how it spells missing values."
+                f"What the network makes of {row} is too large for a number: its values are far "
+                "from those of training. Check its units, and how it spells missing values."
             )
         return found
 

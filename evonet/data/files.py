@@ -46,7 +46,7 @@ def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
     else:
         raise DataError(f"{path} is of an unknown kind; expected a name that ends in {_ENDINGS}.")
     if frame.empty:
-        raise DataError(f"{path} has no rows.")
+        raise _no_rows(path)
     return _named(frame, path)
 
 
@@ -81,6 +81,8 @@ def read_portions(
             return
         portions = (whole.iloc[i : i + n_rows] for i in starts)
     for portion in portions:
+        if not len(portion):  # as the first one of a file with a header alone
+            continue
         yield _named(portion, path).set_axis(range(start, start + len(portion)))
         start += len(portion)
     if not start:

@@ -262,9 +262,9 @@ def _numbers(column: pd.Series) -> np.ndarray:
     return np.asarray(numbers)
 
 
-def row_number(rows: pd.Series | Features, place: int) -> int:
+def row_number(rows: pd.Series | pd.DataFrame, place: int) -> int:
     """The number of a row, from 1: by an index that counts rows, as of a portion of a file."""
-    label = place if isinstance(rows, np.ndarray) else rows.index[place]
+    label = rows.index[place]
     return (int(label) if pd.api.types.is_integer(label) else place) + 1
 
 

@@ -179,6 +179,7 @@ def _outputs(predictor: Predictor, total: Any, as_places: bool) -> dict[str, Any
     numbers = [number for number in classes if isinstance(number, int)]
     kind = keras.layers.IntegerLookup if numbers else keras.layers.StringLookup
     other = min(numbers) - 1 if numbers else apart("[UNK]", words)
-    names = {"vocabulary": classes, "mask_token": None, "num_oov_indices": 0, "oov_token": other}
-    named = kind(**names, invert=True)(likeliest)
+    named = kind(
+        vocabulary=classes, mask_token=None, num_oov_indices=0, oov_token=other, invert=True
+    )(likeliest)
     return {"prediction": named, "probabilities": total}

@@ -115,6 +115,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "ga": Method(spread, evolved, fittest, judge=by_score),
         "random": Method(at_random, at_random, fittest),
         "aging": Method(at_random, mutated, youngest),
-        "tpe": Method(at_random, modelled, fittest, package="optuna"),
+        # Fewer attempts: each is a trial that the study keeps.
+        "tpe": Method(at_random, modelled, fittest, package="optuna", unfit_attempts=50),
     }
 )

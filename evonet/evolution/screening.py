@@ -86,8 +86,8 @@ def _grown(seed: int, n: int, told: Sequence[Member]) -> Judge:
     depth = max(len(member.genome.layers) for member in told)
     grows = int(stream(seed, "screening", n).integers(2**31))
     forest = RandomForestRegressor(_TREES, min_samples_leaf=2, random_state=grows, n_jobs=1)
-    ranks = rankdata([member.fitness[0] for member in told])
-    forest.fit([features(member.genome, depth) for member in told], ranks)
+    _, places = np.unique([member.order for member in told], axis=0, return_inverse=True)
+    forest.fit([features(member.genome, depth) for member in told], rankdata(places))
     trees = [tree.tree_ for tree in forest.estimators_]
 
     def judge(genomes: Sequence[Genome]) -> np.ndarray:

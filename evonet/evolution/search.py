@@ -18,9 +18,8 @@ from evonet.fitness import WORST, Fitness, front, surpasses
 from evonet.genome import Genome, SearchSpace
 from evonet.streams import stream
 
-#: Draws before an operator is given up as unable to make an unseen genome here, and of those that
-#: do not fit, which are soon told. Untuned.
-_ATTEMPTS, _UNFIT = 50, 1_000
+#: Draws before an operator is given up as unable to make an unseen genome here. Untuned.
+_ATTEMPTS = 50
 #: A space up to this size is walked through before it is called exhausted.
 _WALKABLE = 1_000_000
 
@@ -88,6 +87,8 @@ class Method:
         package: what has to be installed for it besides evonet; empty for nothing.
         judge: search to what tells which of several draws promises most; None where the first one
             is as good as any.
+        unfit_attempts: draws of genomes that do not fit, after which none is looked for any more.
+            Untuned.
     """
 
     first: Callable[[Search, int], Sequence[Draw]]
@@ -95,6 +96,7 @@ class Method:
     survivors: Callable[[Search, Sequence[Member]], Sequence[Member]]
     package: str = ""
     judge: Callable[[Search], Judge | None] = lambda _: None
+    unfit_attempts: int = 1_000
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ class Search:
         stalled: generations in a row in which ``progress`` did not grow.
         credits: what each operator has earned.
         fits: whether a genome may be trained at all; what does not fit is drawn again.
+        size_of: parameters of a genome's network; of equal scores the smaller one is better.
     """
 
     space: SearchSpace
@@ -133,6 +136,7 @@ class Search:
     stalled: int = 0
     credits: Mapping[str, Credit] = field(default_factory=dict)
     fits: Callable[[Genome], bool] = lambda _: True
+    size_of: Callable[[Genome], int] = lambda _: 0
 
     @property
     def seen(self) -> frozenset[str]:
@@ -162,7 +166,8 @@ class Search:
             times: so many times as many offspring, where most of them will be given up early.
 
         Returns:
-            Fewer than wanted where the space holds no more; none, where it is exhausted.
+            Fewer than wanted where the space holds no more, or nothing that fits was found for some
+            of them; none, where it is exhausted.
         """
         n_wanted = self.settings.offspring * times
         if not self.population:  # a whole one at first
@@ -199,7 +204,11 @@ class Search:
     def joined_by(self, results: Sequence[tuple[Candidate, Fitness]]) -> Search:
         """The search with these told of, and the method's survivors; its generation goes on."""
         new = [
-            Member(c.genome, fitness if fitness[0] > WORST else (WORST,) * len(fitness))
+            Member(
+                c.genome,
+                fitness if fitness[0] > WORST else (WORST,) * len(fitness),
+                self.size_of(c.genome),
+            )
             for c, fitness in results
         ]
         lived = [member for member in new if not member.failed]
@@ -258,7 +267,7 @@ class Search:
         """
         for draw in draws:
             n = self.settings.screened if judge else 1
-            drawn = [c for _ in range(n) if (c := self._first_unseen(draw, seen))]
+            drawn = self._some_unseen(draw, seen, n)
             if drawn:
                 if judge is None:
                     return drawn[0]
@@ -266,9 +275,16 @@ class Search:
             judge = None
         return None
 
+    def _some_unseen(self, draw: Draw, seen: Collection[str], n: int) -> list[Candidate]:
+        """The first unseen ones of a draw; fewer where it gives no more."""
+        found: list[Candidate] = []
+        while len(found) < n and (candidate := self._first_unseen(draw, seen)):
+            found.append(candidate)
+        return found
+
     def _first_unseen(self, draw: Draw, seen: Collection[str]) -> Candidate | None:
         n_seen = n_unfit = 0
-        while n_seen < _ATTEMPTS and n_unfit < _UNFIT:
+        while n_seen < _ATTEMPTS and n_unfit < self.method.unfit_attempts:
             candidate = draw()
             if not self.fits(candidate.genome):
                 n_unfit += 1

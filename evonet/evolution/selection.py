@@ -6,6 +6,10 @@ DEAP (Fortin et al. 2012) draws from Python's global ``random``: it is lent a na
 With several objectives both are NSGA-II's (Deb et al. 2002, https://doi.org/10.1109/4235.996017).
 Its tournament is of any size here; DEAP's own, of two, cannot select more often than there are
 members, and not in any number.
+
+With one objective the smaller of two networks with equal scores is the better one: lexicographic
+parsimony pressure (Luke and Panait 2002, "Lexicographic parsimony pressure", GECCO). Where rows are
+few, scores are often equal, and nothing else keeps networks from growing.
 """
 
 from __future__ import annotations
@@ -30,20 +34,27 @@ class Member:
     Attributes:
         genome: what it is.
         fitness: a number for each objective, finite, higher is better; all ``WORST`` if it failed.
+        size: its parameters; 0 where they do not matter.
     """
 
     genome: Genome
     fitness: Fitness
+    size: int = 0
 
     @property
     def failed(self) -> bool:
         """Whether its training failed."""
         return self.fitness[0] == WORST
 
+    @property
+    def order(self) -> tuple[float, float]:
+        """By which members are compared where there is one objective: of equal scores, by size."""
+        return self.fitness[0], 0 if self.failed else -self.size
+
     @cached_property
     def entry(self) -> _Entry:
         """What DEAP sees of it; made once, since each draw of a tournament looks at all."""
-        return _Entry(self, self.fitness)
+        return _Entry(self, self.fitness if len(self.fitness) > 1 else self.order)
 
 
 class _Entry:
@@ -75,7 +86,7 @@ def tournament(
 
 
 def best(members: Sequence[Member], n: int) -> list[Member]:
-    """The ``n`` fittest members, best score first; of equal ones those that came first.
+    """The ``n`` fittest members, best score first; of equal ones the smaller, then the first.
 
     With several objectives: whole Pareto fronts, and of the last one those with most room.
     """

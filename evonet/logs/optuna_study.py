@@ -51,7 +51,7 @@ def export_study(folder: Path, storage: str | None, name: str | None) -> dict[st
     """
     with RunRecord(folder) as record:
         found = list(entries(record))
-        objectives = list(record.fact("config").get("objective", ["score"]))
+        objectives = record.objectives
         space, metric = SearchSpace.from_dict(record.fact("space")), record.fact("metric")
     first = "maximize" if metric["maximise"] else "minimize"
     directions = [first] + ["minimize"] * (len(objectives) - 1)

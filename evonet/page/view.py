@@ -118,7 +118,7 @@ class View:
     @property
     def objectives(self) -> list[str]:
         """What the run improves, the score first."""
-        return list(self.config.get("objective", ["score"]))
+        return self.record.objectives
 
     @property
     def searched(self) -> bool:

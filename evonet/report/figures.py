@@ -157,7 +157,7 @@ def _possible(record: RunRecord) -> list[str]:
     """The figures of a run of its kind."""
     if record.winners() and not record.generations():
         return ["learning_curves"]
-    several = len(record.fact("config").get("objective", ["score"])) > 1
+    several = len(record.objectives) > 1
     return [name for name in FIGURES if several or name != "front"]
 
 

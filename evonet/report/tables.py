@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evonet.fitness import Fitness, fitnesses, front, rank, surpasses
+from evonet.fitness import Fitness, best_first, fitnesses, front, surpasses
 from evonet.genome import Genome
 from evonet.genome.genes import KINDS, LAYER_GENES, NETWORK_GENES
 from evonet.metrics import METRICS
@@ -51,13 +51,9 @@ def _evaluation_columns(stored: StoredEvaluation) -> dict[str, Any]:
     }
 
 
-def _objectives(record: RunRecord) -> list[str]:
-    return list(record.fact("config").get("objective", ["score"]))
-
-
 def _fitness_of(record: RunRecord) -> dict[str, Fitness]:
     """What selection saw of each genome, by its key."""
-    metric, objectives = METRICS[record.fact("metric")["name"]], _objectives(record)
+    metric, objectives = METRICS[record.fact("metric")["name"]], record.objectives
     return {s.genome.key: fitnesses(s.evaluation, metric, objectives) for s in record.evaluations()}
 
 
@@ -66,7 +62,7 @@ def objectives_table(record: RunRecord) -> pd.DataFrame:
 
     Columns: genome (its key), a column for each objective of the run, network (in words).
     """
-    objectives = _objectives(record)
+    objectives = record.objectives
     rows = [
         {
             "genome": stored.genome.key,
@@ -92,7 +88,7 @@ def candidates_table(record: RunRecord) -> pd.DataFrame:
     epochs, best_epoch, parameters, seconds, and the genes (see ``gene_columns``). With several
     objectives also inference_ms, if it is one, and hypervolume, that of the generation.
     """
-    objectives = _objectives(record)
+    objectives = record.objectives
     volumes = {generation.number: generation.hypervolume for generation in record.generations()}
     evaluations = {stored.score_key: stored for stored in record.evaluations()}
     rows = [
@@ -235,10 +231,9 @@ def curves_table(record: RunRecord, n_best: int = 5) -> pd.DataFrame:
     score (on the validation part), epoch (from 1), part (training or validation), loss.
     """
     metric = METRICS[record.fact("metric")["name"]]
-    usable = [stored for stored in record.evaluations() if stored.evaluation.ok]
-    usable.sort(key=lambda stored: rank(stored.evaluation, metric))
+    best = best_first(record.evaluations(), metric)[:n_best]
     rows: list[dict[str, Any]] = []
-    for place, stored in enumerate(usable[:n_best], start=1):
+    for place, stored in enumerate(best, start=1):
         e = stored.evaluation
         losses = {"training": e.train_loss, "validation": e.validation_loss}
         rows.extend(_curve_rows(f"rank {place}", stored.genome, e.score, losses))

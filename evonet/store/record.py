@@ -187,6 +187,11 @@ class RunRecord:
         found = self._database.read(_read_fact, _FACTS, "WHERE name = ?", (name,))
         return found[0] if found else None
 
+    @property
+    def objectives(self) -> list[str]:
+        """What the run improves, the score first."""
+        return list(self.fact("config").get("objective", ["score"]))
+
     # Evaluations
 
     def add_evaluation(self, stored: StoredEvaluation) -> None:

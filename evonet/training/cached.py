@@ -52,7 +52,7 @@ class CachedEvaluator:
         # Now, while no worker trains. Time depends on the genome alone.
         times = {request.genome.key: self._time(request.genome) for request in unknown}
         for request, trained in self.inner.evaluate(unknown):
-            yield self.keep(request, replace(trained, inference_ms=times[request.genome.key]))
+            yield self.keep(request, self._timed(trained, times[request.genome.key]))
 
     def slots(self) -> CachedSlots:
         """Places to train one request at a time."""
@@ -86,7 +86,15 @@ class CachedEvaluator:
         known = None if cached is None else as_asked(cached, request.hurdles)
         if known is None or known.inference_ms is not None:
             return known
-        return replace(known, inference_ms=self._time(request.genome))
+        return self._timed(known, self._time(request.genome))
+
+    def _timed(self, evaluation: Evaluation, milliseconds: float | None) -> Evaluation:
+        """An evaluation with its time, without which it has failed: another machine trained it."""
+        if self.measure is None or milliseconds is not None or not evaluation.ok:
+            return replace(evaluation, inference_ms=milliseconds)
+        reason = "this machine cannot hold the network, whose time of inference is an objective"
+        failed = replace(evaluation, status="out_of_memory", reason=reason, score=None)
+        return replace(failed, best_epoch=0, dropped=False, folds=())
 
     def _time(self, genome: Genome) -> float | None:
         return None if self.measure is None else self.measure(genome)

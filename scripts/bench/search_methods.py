@@ -191,6 +191,5 @@ ABLATIONS: Mapping[str, Method] = {
     "no re-validation": Evonet(repeats=0),
     "no adaptation": Evonet(adapted=False),
     "no crossover": Evonet(changes={"crossover_rate": 0.0}),
-    "no immigrants": Evonet(changes={"immigrants": 0.0}),
     "no screening": Evonet(changes={"screened": 1}),
 }
