@@ -402,8 +402,12 @@ def test_a_final_fit_that_kills_its_worker_fails_alone(monkeypatch: pytest.Monke
     first, lost, last = fitter(2).fit_all(fits)
     assert (first.status, last.status) == ("ok", "ok")
     assert (lost.status, lost.reason) == ("out_of_memory", "its process died: exit code -9")
-    whole = fitter(1).fit_all(fits)
-    assert [first.score, last.score] == [whole[0].score, whole[2].score]
+    alone = [fitter(1).fit_all([own])[0].fitted for own in (fits[0], fits[2])]
+    assert first.fitted is not None
+    assert last.fitted is not None
+    curves = [trained.validation_loss for trained in alone if trained is not None]
+    assert [first.fitted.validation_loss, last.fitted.validation_loss] == curves
+    assert curves[0] != curves[1]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
