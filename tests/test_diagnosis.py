@@ -232,6 +232,16 @@ class TestMeasuring:
         assert (found.verdict, found.fine) == ("50 % dead in hidden 1", False)
         assert found.rule.startswith("3 of 7 units with ReLU")
 
+    def test_units_of_the_only_hidden_layer_are_told_apart(self) -> None:
+        x = np.random.default_rng(0).uniform(0, 1, (3000, 2)).astype(np.float32)
+        kernel = np.array([[1, -1, 0], [1, -1, 1]], np.float32)
+        weights = [kernel, np.array([0, 0, -2], np.float32)]
+        weights += [np.ones((3, 1), np.float32), np.zeros(1, np.float32)]
+        genome = Genome((Layer(3, "relu"),), "he_normal", "sgd", 0.1, 8)
+        dataset = planted(np.zeros(3000, np.float32), 0, x)
+        (alive,) = measure(genome, weights, dataset, "mse", 0).alive
+        assert alive.tolist() == [True, False, False]
+
     @pytest.mark.parametrize(
         ("loss", "n_classes", "normalisation", "smoothing"),
         [

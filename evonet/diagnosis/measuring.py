@@ -157,12 +157,13 @@ def _alive(network: Any, n_layers: int, x: np.ndarray) -> tuple[np.ndarray, ...]
     if not n_layers:
         return ()
     keras = load_backend().keras
-    hidden = [network.get_layer(f"activation_{i}").output for i in range(n_layers)]
-    model = keras.Model(network.inputs[0], hidden)
+    names = [f"activation_{i}" for i in range(n_layers)]
+    # By name: of a list of one output Keras gives the output itself.
+    model = keras.Model(network.inputs[0], {n: network.get_layer(n).output for n in names})
     rows = 2048  # of many layers at once
     found: list[np.ndarray] = []
     for first in range(0, len(x), rows):
-        values = [keras.ops.convert_to_numpy(v) for v in model(x[first : first + rows])]
-        above = [(value > 0).any(axis=0) for value in values]
+        hidden = model(x[first : first + rows])
+        above = [(keras.ops.convert_to_numpy(hidden[n]) > 0).any(axis=0) for n in names]
         found = [a | b for a, b in zip(found, above, strict=True)] if found else above
     return tuple(found)
