@@ -106,9 +106,10 @@ class Setup:
     def _refuse_large(self, founders: Sequence[Genome]) -> None:
         """Of genomes that the user gave, all must be of a size that is allowed."""
         file, most = self.config.population, self.config.max_parameters
-        sizes = [self.dataset.parameter_count(genome) for genome in founders if file]
-        large = [size for size in sizes if most is not None and size > most]
-        if large:
+        if file is None or most is None:
+            return
+        sizes = [self.dataset.parameter_count(genome) for genome in founders]
+        if large := [size for size in sizes if size > most]:
             raise ConfigError(
                 f"{len(large)} of {len(sizes)} genomes of {file} have more than {most} parameters, "
                 f"the largest {max(large)}. Leave them out, or pass --max-parameters {max(large)}."
