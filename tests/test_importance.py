@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ from planted import genome
 from sklearn.inspection import partial_dependence
 from sklearn.tree import DecisionTreeRegressor
 
+from evonet.evaluation import Evaluation, Rung, Status
+from evonet.fitness import WORST
 from evonet.genome import Layer, SearchSpace
-from evonet.report.importance import ABSENT, LEAST, analyse, decompose, gene_levels
+from evonet.metrics import METRICS
+from evonet.report.importance import ABSENT, LEAST, analyse, at_one_stage, decompose, gene_levels
 
 SIZES = (4, 3, 2)
 SPACE = SearchSpace.default().to_dict()
@@ -115,3 +119,44 @@ def test_levels_of_layers_are_the_middle_and_the_commonest() -> None:
     assert "warmup" not in levels  # one value in the space
     assert gene_levels(genome(0, layers=()), SPACE)["units"] == ABSENT
     assert gene_levels(genome(0, layers=(Layer(300, "relu"),)), SPACE)["units"] == 256
+
+
+def training(place: int, score: float | None, *rungs: float, dropped: bool = False) -> Evaluation:
+    """One whose scores after epochs 1, 2 and so on are given; it failed where it has none."""
+    scores = tuple(Rung(i + 1, at) for i, at in enumerate(rungs))
+    status: Status = "diverged" if score is None else "ok"
+    curve = tuple([1.0] * (len(rungs) or 1))
+    return Evaluation(
+        f"{place:064d}", 0, status, "", score, 1, curve, curve, 9, 1.0, scores, dropped
+    )
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("accuracy", 1), ("rmse", -1)])
+def test_scores_after_few_epochs_are_not_ranked_among_those_of_whole_trainings(
+    metric: str, sign: int
+) -> None:
+    whole = [training(i, i + 0.5, i + 0.125, i + 0.25) for i in range(LEAST)]
+    early = [training(100 + i, 900.0 + i, 900.0 + i, dropped=True) for i in range(LEAST)]
+    later = [training(200 + i, 700.0, 600.0, 700.0, dropped=True) for i in range(2)]
+    failed = [training(300, None)]
+    mixed = [*early, *whole, *later, *failed]
+    wholes = range(LEAST, 2 * LEAST)
+    last = len(mixed) - 1
+
+    ends = {i: sign * (i - LEAST + 0.5) for i in wholes}
+    assert at_one_stage(mixed, METRICS[metric]) == (None, {**ends, last: WORST})
+
+    mixed[LEAST] = replace(mixed[LEAST], dropped=True)  # one short of enough at the end
+    second = {i: sign * (i - LEAST + 0.25) for i in wholes}
+    second |= {2 * LEAST: sign * 700.0, 2 * LEAST + 1: sign * 700.0, last: WORST}
+    assert at_one_stage(mixed, METRICS[metric]) == (2, second)
+
+    few = [*early[:3], *whole[:2], *failed]  # nowhere enough: where the most are
+    first = {
+        **{i: sign * (900.0 + i) for i in range(3)},
+        3: sign * 0.125,
+        4: sign * 1.125,
+        5: WORST,
+    }
+    assert at_one_stage(few, METRICS[metric]) == (1, first)
+    assert at_one_stage([], METRICS[metric]) == (None, {})

@@ -37,7 +37,8 @@ def importance_section(view: View) -> Section | None:
             f"so far there are {len(view.points)}."
         )
         return Section(title, few, ())
-    blocks: list[Block] = [_shares_chart(analysis), _effects_chart(analysis), _method(analysis)]
+    blocks: list[Block] = [_shares_chart(analysis), _effects_chart(analysis)]
+    blocks.append(_method(analysis, view.analysed_epoch))
     if analysis.trust < _TRUST:
         doubt = (
             "Do not trust this yet: the model behind it foretells next to nothing of "
@@ -136,16 +137,21 @@ def _effects_chart(analysis: Analysis) -> Chart:
     )
 
 
-def _method(analysis: Analysis) -> Text:
+def _method(analysis: Analysis, epoch: int | None) -> Text:
     """How it was found, and where that ends."""
+    stage = "when their training ended" if epoch is None else f"after epoch {epoch}"
+    limit = (
+        "those that were given up on their way are left out."
+        if epoch is None
+        else "more epochs may rank them otherwise."
+    )
     return Text(
         "How this was found: a random forest was fitted to the ranks of "
-        f"{analysis.networks:,} networks, and its variance over the space split up into genes "
-        "(functional ANOVA; Hutter, Hoos & Leyton-Brown 2014). It foretells "
+        f"{analysis.networks:,} networks {stage}, and its variance over the space split up into "
+        "genes (functional ANOVA; Hutter, Hoos & Leyton-Brown 2014). It foretells "
         f"{max(analysis.trust, 0):.0%} of the differences between networks it has not seen. "
-        "Its limits: genes of layers are summed up over the layers; a search tries mostly "
-        "what seems good, so that the rest is known badly; and networks that were given up "
-        "early count with the score they had then.",
+        "Its limits: genes of layers are summed up over the layers; a search tries mostly what "
+        f"seems good, so that the rest is known badly; and {limit}",
         "note",
     )
 

@@ -13,7 +13,7 @@ from evonet.fitness import WORST, fitness, rank
 from evonet.genome import Genome
 from evonet.metrics import METRICS, Metric
 from evonet.progress import RunResult, read_result
-from evonet.report.importance import Analysis, analyse
+from evonet.report.importance import Analysis, analyse, at_one_stage
 from evonet.report.tables import (
     baselines_table,
     generations_table,
@@ -167,9 +167,18 @@ class View:
 
     @cached_property
     def analysis(self) -> Analysis | None:
-        """Which genes matter; None where there is too little to say so."""
-        genomes = [point.genome for point in self.points]
-        return analyse(genomes, [point.fitness for point in self.points], self.space)
+        """Which genes matter, by scores of ``analysed_epoch``; None where too little is known."""
+        _, found = self._one_stage
+        return analyse([self.points[i].genome for i in found], list(found.values()), self.space)
+
+    @property
+    def analysed_epoch(self) -> int | None:
+        """The epoch after which networks were compared to say which genes matter; None: the end."""
+        return self._one_stage[0]
+
+    @cached_property
+    def _one_stage(self) -> tuple[int | None, dict[int, float]]:
+        return at_one_stage([p.stored.evaluation for p in self.points], self.metric)
 
     def generation_of(self, point: Point) -> int:
         """The generation of a training; of one that is not finished, the one under way."""

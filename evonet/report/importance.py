@@ -6,9 +6,9 @@ https://proceedings.mlr.press/v32/hutter14.html). The forest is fitted to ranks 
 so that a few networks that learned nothing do not decide what matters among the good ones.
 
 What differs from the paper: genes of layers are summed up over the layers (``gene_levels``), since
-a genome has any number of them, and the trees take ranks. What it cannot say: networks of a search
-are no random sample, so that what the search left early is known badly; candidates that were given
-up have the score they had there.
+a genome has any number of them, and the trees take ranks. Scores after a few epochs are not ranked
+among those of whole trainings (``at_one_stage``). What it cannot say: networks of a search are no
+random sample, so that what the search left early is known badly.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from evonet.evaluation import Evaluation
+from evonet.fitness import WORST, fitness
 from evonet.genome import Genome
 from evonet.genome.genes import KINDS, LAYER_GENES, Value
+from evonet.metrics import Metric
 
 #: Trees of the forest. Untuned.
 _TREES = 48
@@ -109,16 +112,45 @@ def _nearest(value: float, values: Sequence[Any]) -> int:
     return min(range(len(values)), key=lambda i: abs(values[i] - value))
 
 
+def at_one_stage(
+    evaluations: Sequence[Evaluation], metric: Metric
+) -> tuple[int | None, dict[int, float]]:
+    """The fitness of trainings where they can be compared: at the last stage that enough reached.
+
+    Args:
+        evaluations: of a search; some may have been given up on their way.
+        metric: of their scores.
+
+    Returns:
+        The stage, as the epoch of a rung or None for the end, and by place the fitness there of
+        those that reached it; what failed counts everywhere, with the least. The last stage is the
+        one that ``LEAST`` reached, or else the first there is.
+    """
+    failed = {i: WORST for i, e in enumerate(evaluations) if not e.ok}
+    whole = {i: fitness(e, metric) for i, e in enumerate(evaluations) if e.ok and not e.dropped}
+    stages: list[tuple[int | None, dict[int, float]]] = [(None, whole)]
+    for epoch in sorted({rung.epoch for e in evaluations for rung in e.rungs}, reverse=True):
+        there = {
+            i: metric.sign * rung.score
+            for i, e in enumerate(evaluations)
+            for rung in e.rungs
+            if rung.epoch == epoch and rung.score is not None and e.ok
+        }
+        stages.append((epoch, there))
+    stage, reached = next((s for s in stages if len(s[1]) >= LEAST), stages[-1])
+    return stage, dict(sorted({**failed, **reached}.items()))
+
+
 def analyse(
     genomes: Sequence[Genome],
-    fitness: Sequence[float],
+    fitnesses: Sequence[float],
     space: Mapping[str, Sequence[Value]],
 ) -> Analysis | None:
     """What each gene explains of the ranks of some networks.
 
     Args:
         genomes: that were trained.
-        fitness: of each; more is better, whatever failed has the least.
+        fitnesses: of each; more is better, whatever failed has the least.
         space: the values of each gene.
 
     Returns:
@@ -129,12 +161,12 @@ def analyse(
     from sklearn.metrics import r2_score
 
     rows = [gene_levels(genome, space) for genome in genomes]
-    if len(rows) < LEAST or min(fitness) == max(fitness) or not rows[0]:
+    if len(rows) < LEAST or min(fitnesses) == max(fitnesses) or not rows[0]:
         return None
     names = list(rows[0])
     domains = [_domain(space[name], [row[name] for row in rows]) for name in names]
     x = np.array([[d.index(r[n]) for n, d in zip(names, domains, strict=True)] for r in rows])
-    ranks = (rankdata(fitness) - 1) / (len(fitness) - 1)
+    ranks = (rankdata(fitnesses) - 1) / (len(fitnesses) - 1)
     forest = RandomForestRegressor(
         _TREES, min_samples_leaf=_LEAF, max_features=0.7, bootstrap=True, random_state=0
     ).fit(x, ranks)
