@@ -21,10 +21,10 @@ _OF_NO_GROUP = ("method", "seed", "results", "name", "tensorboard", "device", "d
 def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
     """A row for each run: how it searched, what that took, and what came out.
 
-    ``group`` names the method, and the settings that were not the same in all runs of it: runs of
-    one group differ in their seeds at most. Scores are the winner's: ``search`` as the search saw
-    it, ``revalidated`` its mean when trained again, ``test`` on the test part; the last two with
-    their 95 % intervals.
+    ``group`` names the method, and the settings that were not the same in all runs: runs of one
+    group differ in their seeds at most, and groups in nothing that is not named. Scores are the
+    winner's: ``search`` as the search saw it, ``revalidated`` its mean when trained again, ``test``
+    on the test part; the last two with their 95 % intervals.
 
     Raises:
         RecordError: a run cannot be read, has no winner, or is of other data or another metric.
@@ -65,15 +65,15 @@ def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
             }
         )
     for row, config in zip(rows, configs, strict=True):
-        row["group"] = _group(config, [c for c in configs if c["method"] == config["method"]])
+        row["group"] = _group(config, configs)
     return rows
 
 
-def _group(config: Mapping[str, Any], of_method: Sequence[Mapping[str, Any]]) -> str:
-    """The method of a run, and those of its settings that differ among the runs of this method."""
+def _group(config: Mapping[str, Any], configs: Sequence[Mapping[str, Any]]) -> str:
+    """The method of a run, and those of its settings that are not those of all runs."""
     words = [config["method"]]
     for name, value in config.items():
-        values = {json.dumps(other.get(name)) for other in of_method}
+        values = {json.dumps(other.get(name)) for other in configs}
         if len(values) > 1 and name not in _OF_NO_GROUP and not is_of_machines(name):
             words.append(f"{name} {value}")
     return ", ".join(words)

@@ -210,8 +210,9 @@ class RunConfig(BaseModel):
     training_timeout: float | None = _number(
         None,
         "Machines",
-        "Seconds that a worker process may train a candidate on one split, before it is ended; "
-        "far more than predicted if left out.",
+        "Seconds that a worker process may train a candidate on one split, before it is ended. If "
+        "left out, far more than predicted, and no limit with one worker, which trains in evonet's "
+        "own process.",
         gt=0,
         le=1e6,
     )
@@ -274,6 +275,13 @@ class RunConfig(BaseModel):
             yield f"backend {self.backend} is of engine fused; leave out --engine or --backend"
         if self.backend != "loky" and self.device == "gpu":
             yield f"backend {self.backend} trains on CPUs; leave out --device or --backend"
+        if self.training_timeout is not None and self.engine != "fused":
+            yield "training_timeout is of engine fused; leave out --engine or --training-timeout"
+        if self.training_timeout is not None and self.device == "gpu":
+            yield (
+                "training_timeout ends processes, which train on CPUs; leave out --device or "
+                "--training-timeout"
+            )
         if self.precision != "float32" and self.engine != "fused":
             yield f"precision {self.precision} is of engine fused; leave out --precision"
         if self.asynchronous and "inference_ms" in self.objective:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+#: How the reason ends for which a search is over that has nothing left to try.
+ALL_TRIED = "genomes are tried"
+
 
 def percent(share: float) -> str:
     """A share in words, with a decimal where it is small.

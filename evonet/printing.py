@@ -127,7 +127,7 @@ def show_comparison(rows: list[dict[str, Any]]) -> None:
     """Print the rows of ``comparison.comparison``."""
     table = Table(box=None, pad_edge=False)
     table.add_column("run")
-    table.add_column("method")
+    table.add_column("method, and what else differs")
     for column in ("seed", "trainings", "time", "search", "again", "test", "parameters"):
         table.add_column(column, justify="right")
 
@@ -135,7 +135,7 @@ def show_comparison(rows: list[dict[str, Any]]) -> None:
         return score_text(score) + (f" ({interval_text(interval)})" if interval else "")
 
     for row in rows:
-        cells = [plain(row["run"]), row["method"], str(row["seed"]), f"{row['trainings']:,}"]
+        cells = [plain(row["run"]), plain(row["group"]), str(row["seed"]), f"{row['trainings']:,}"]
         cells += [time_text(row["seconds"]), score_text(row["search"])]
         cells.append(with_interval(row["revalidated"], row["revalidated_interval"]))
         cells.append(with_interval(row["test"], row["test_interval"]))

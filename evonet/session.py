@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from evonet.champion.fitting import Fitter
@@ -125,8 +126,10 @@ class Session:
         config = make_config(record.fact("config"), str(folder))
         machines = {n: changes[n] for n in changes if is_of_machines(n)}
         changes = {n: changes[n] for n in changes if n not in machines}
-        if machines.get("backend") == "loky":
-            machines["address"] = None
+        if "backend" in machines:
+            machines.setdefault("address", None)
+        elif "address" not in machines:
+            _refuse_stored_cluster(config, folder)
         config = config.changed(**machines)
         if changes and record.fact("given"):
             raise ConfigError(f"{folder} fits one genome, without a search that could go on.")
@@ -235,3 +238,19 @@ def _from_anywhere(config: RunConfig) -> RunConfig:
     if Path(config.data).is_file():
         full["data"] = str(Path(config.data).resolve())
     return config.changed(**full)
+
+
+def _refuse_stored_cluster(config: RunConfig, folder: Path) -> None:
+    """Connect to no cluster that only a record names: it may be a stranger's, and runs code.
+
+    Raises:
+        ConfigError: the record names one.
+    """
+    if config.backend == "loky":
+        return
+    at = "" if config.address is None else f" --address {quote(config.address)}"
+    raise ConfigError(
+        f"{folder} was trained on a cluster, which can run anything on this machine: evonet "
+        f"connects to none that only a record names. If it is yours, pass --backend "
+        f"{config.backend}{at}; to go on here, --backend loky."
+    )

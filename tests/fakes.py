@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from statistics import fmean
 
@@ -35,6 +36,7 @@ class FakeEvaluator:
     submitted: list[str]  # to slots
     fails = staticmethod(lambda request: None)  # returns (status, reason) for a failure
     n_slots = 1
+    together = 1  # trainings that come back at once
     takes = staticmethod(lambda request: 1.0)  # seconds of a training, of which none goes by
 
     def __init__(self, dataset: Dataset, *_: object, **__: object) -> None:
@@ -46,35 +48,33 @@ class FakeEvaluator:
     def close(self) -> None:
         pass
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
-        for request in requests:
-            type(self).trained.append(request.genome.key)
-            status, reason = type(self).fails(request) or ("ok", "")
-            folds = tuple(fake_score(request, k) for k in range(self.n_folds))
-            score = fmean(folds) if folds else fake_score(request)
-            if status != "ok":
-                score, folds = None, folds[:1]
-            curve = (1.0, 0.5) if status == "ok" else ()
-            yield (
-                request,
-                dropped_or_not(
-                    request,
-                    Evaluation(
-                        request.genome.key,
-                        request.seed,
-                        status,
-                        reason,
-                        score,
-                        2,
-                        curve,
-                        curve,
-                        request.genome.parameter_count(4, 3),  # on iris
-                        0.01,
-                        rungs=() if score is None else (Rung(2, score**2),),
-                        folds=folds,
-                    ),
-                ),
-            )
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[list[tuple[Request, Evaluation]]]:
+        for i in range(0, len(requests), self.together):
+            yield [(own, self.evaluation(own)) for own in requests[i : i + self.together]]
+
+    def evaluation(self, request: Request) -> Evaluation:
+        type(self).trained.append(request.genome.key)
+        status, reason = type(self).fails(request) or ("ok", "")
+        folds = tuple(fake_score(request, k) for k in range(self.n_folds))
+        score = fmean(folds) if folds else fake_score(request)
+        if status != "ok":
+            score, folds = None, folds[:1]
+        curve = (1.0, 0.5) if status == "ok" else ()
+        whole = Evaluation(
+            request.genome.key,
+            request.seed,
+            status,
+            reason,
+            score,
+            2,
+            curve,
+            curve,
+            request.genome.parameter_count(4, 3),  # on iris
+            0.01,
+            rungs=() if score is None else (Rung(2, score**2),),
+            folds=folds,
+        )
+        return dropped_or_not(request, whole)
 
 
 class FakeSlots:
@@ -101,7 +101,7 @@ class FakeSlots:
 
     def wait(self) -> list[tuple[Request, Evaluation]]:
         self.now, _, request = heapq.heappop(self.busy)
-        return list(self.evaluator.evaluate([request]))
+        return list(chain(*self.evaluator.evaluate([request])))
 
     def close(self) -> None:
         self.busy.clear()

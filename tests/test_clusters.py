@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from test_engine import REQUESTS, engine, evaluated, iris, said
 from evonet.config import make_config
 from evonet.errors import ConfigError, TrainingError
 from evonet.evaluation import Request
-from evonet.training.clusters import connect
+from evonet.training.clusters import _Elsewhere, connect
 from evonet.training.worker import Job
 
 __all__ = ["iris"]
@@ -181,7 +182,7 @@ class Fake:
         return future
 
     def is_lost(self, error: BaseException) -> bool:
-        return not isinstance(error, ImportError)
+        return _Elsewhere(RuntimeError).is_lost(error)
 
     def give_up(self, futures: Sequence[Future[Any]]) -> None:
         for future in futures:
@@ -217,12 +218,17 @@ class TestFailures:
         with pytest.raises(TrainingError, match=r"No module named 'evonet'\. Install this evonet"):
             evaluated(replace(engine(iris), cluster=cluster))
 
+    def test_nor_is_any_other_error_of_workers_that_are_there(self, iris) -> None:
+        cluster = Fake(lambda *_: TypeError("train() got an unexpected argument"))
+        with pytest.raises(TrainingError, match=r"TypeError: train\(\) got .* of this version"):
+            evaluated(replace(engine(iris), cluster=cluster))
+
     def test_data_are_shared_once_for_all_portions(self, iris) -> None:
         cluster = Fake(lambda *_: None)
         on_cluster, whole = replace(engine(iris), cluster=cluster), said(evaluated(engine(iris)))
         with closing(on_cluster):
             for _ in range(2):
-                assert said(dict(on_cluster.evaluate(REQUESTS))) == whole
+                assert said(dict(chain(*on_cluster.evaluate(REQUESTS)))) == whole
                 assert cluster.shared == 1
         assert cluster.shared == 0
 

@@ -12,8 +12,12 @@ from pathlib import Path
 import numba
 import pytest
 
+from evonet.config import make_config
+from evonet.data.dataset import load_dataset
+from evonet.errors import TrainingError
 from evonet.training import compiling
 from evonet.training.cache_folder import CACHE_VARIABLE
+from evonet.training.worker import compile_loops
 
 TRAINING = Path(compiling.__file__).parent
 PACKAGE = TRAINING.parent
@@ -99,6 +103,17 @@ class TestTelling:
             with compiling.telling(lambda: told.append(True)):
                 assert outer(1.0) == 4.0
         assert told == [True]
+
+    def test_a_full_disk_is_said(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        def full(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+        monkeypatch.setattr("evonet.training.trainer.Trainer.fit", full)
+        data = load_dataset(make_config({"data": "iris"}))
+        expected = rf"cannot be kept in {tmp_path} \(No space left.*Make room there, or set EVONET"
+        with pytest.raises(TrainingError, match=expected):
+            compile_loops(data, "sparse_categorical_crossentropy", lambda _: None)
 
     @pytest.mark.slow
     def test_loops_that_were_kept_train_to_the_same_bits_and_are_not_compiled_again(

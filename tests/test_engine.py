@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def evaluated(
 ) -> dict[Request, Evaluation]:
     """What came back; that each came back once is checked here."""
     with closing(evaluator):
-        pairs = list(evaluator.evaluate(requests))
+        pairs = list(chain(*evaluator.evaluate(requests)))
     assert len(pairs) == len(requests)
     return dict(pairs)
 
@@ -75,6 +76,13 @@ class TestEvaluations:
         alone = evaluated(engine(iris))
         assert {e.status for e in alone.values()} == {"ok"}
         assert said(evaluated(engine(iris, workers=2))) == said(alone)
+
+    def test_so_are_those_of_wide_networks(self, iris: Dataset) -> None:
+        """Whose products BLAS does, which has threads."""
+        wide = Genome((Layer(512, "relu"), Layer(512, "relu")), "matched_normal", "adam", 1e-3, 128)
+        requests = [Request(wide, seed) for seed in range(2)]
+        found = [said(evaluated(engine(iris, n), requests)) for n in (1, 2, 3)]
+        assert found[0] == found[1] == found[2]
 
     def test_they_do_not_depend_on_order_or_company(self, iris: Dataset) -> None:
         together = evaluated(engine(iris))
@@ -196,9 +204,9 @@ class TestPortions:
     def test_equal_requests_come_back_once_each(
         self, iris: Dataset, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("evonet.training.engine.processes_here", lambda _: Deadly())
+        monkeypatch.setattr("evonet.training.engine.processes_here", lambda *_: Deadly())
         requests = [*REQUESTS, *REQUESTS[:3], REQUESTS[0]]
-        pairs = list(engine(iris, workers=2).evaluate(requests))
+        pairs = list(chain(*engine(iris, workers=2).evaluate(requests)))
         assert Counter(request for request, _ in pairs) == Counter(requests)
         alone = said(evaluated(engine(iris)))
         assert all({**asdict(e), "seconds": None} == alone[r] for r, e in pairs)
@@ -207,7 +215,7 @@ class TestPortions:
     def test_only_those_that_kill_their_worker_are_lost(
         self, iris: Dataset, monkeypatch: pytest.MonkeyPatch, lost: tuple[int, ...]
     ) -> None:
-        monkeypatch.setattr("evonet.training.engine.processes_here", lambda _: Deadly(*lost))
+        monkeypatch.setattr("evonet.training.engine.processes_here", lambda *_: Deadly(*lost))
         wide = replace(GENOMES[0], layers=(Layer(500, "relu"),) * 2)
         requests = [Request(wide, 0), *(Request(GENOMES[0], seed) for seed in range(1, 25))]
         evaluator = engine(iris, workers=2)
@@ -229,7 +237,7 @@ def test_a_training_that_takes_too_long_has_failed(iris: Dataset) -> None:
 
 def test_without_a_limit_a_training_may_take_far_more_than_predicted(iris: Dataset) -> None:
     brief, long = (
-        Job(iris, choose_metric("auto", iris.target), LOSS, budget, 1, "cpu", "float32")
+        Job(iris, choose_metric("auto", iris.target), LOSS, budget, "cpu", "float32")
         for budget in (BUDGET, Budget(10**7, 1))
     )
     assert brief.seconds_allowed(REQUESTS[5]) == 600
@@ -241,7 +249,7 @@ def test_without_a_limit_a_training_may_take_far_more_than_predicted(iris: Datas
 def test_a_limit_is_for_each_fold_and_never_beyond_what_timers_know() -> None:
     folded = load_dataset(make_config({"data": "iris", "folds": 3}))
     metric = choose_metric("auto", folded.target)
-    job = Job(folded, metric, LOSS, Budget(10**15, 1), 1, "cpu", "float32")
+    job = Job(folded, metric, LOSS, Budget(10**15, 1), "cpu", "float32")
     assert replace(job, timeout=3.0).seconds_allowed(REQUESTS[5]) == 9
     assert job.seconds_allowed(REQUESTS[5]) == 1e6
 

@@ -38,7 +38,7 @@ def engine(name: str, data: Dataset) -> Evaluator:
 
 
 def evaluated(name: str, data: Dataset, request: Request) -> Evaluation:
-    ((back, evaluation),) = engine(name, data).evaluate([request])
+    (((back, evaluation),),) = engine(name, data).evaluate([request])
     assert back == request
     return evaluation
 
@@ -96,7 +96,11 @@ def test_workers_say_what_one_process_says(iris: Dataset) -> None:
     metric = choose_metric("auto", iris.target)
     requests = [Request(GENOME, seed) for seed in range(3)]
     alone, two = (
-        {r: e.folds for r, e in FusedEvaluator(iris, metric, LOSS, BUDGET, n).evaluate(requests)}
+        {
+            r: e.folds
+            for done in FusedEvaluator(iris, metric, LOSS, BUDGET, n).evaluate(requests)
+            for r, e in done
+        }
         for n in (1, 2)
     )
     assert alone == two

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -212,16 +213,25 @@ class TestTheEngine:
         self, iris: Dataset, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         requests = [Request(g, s) for s, g in enumerate((SMALL, *GROUPS["linear"]))]
-        alone = dict(self.evaluator(iris).evaluate(requests))
+        alone = dict(chain(*self.evaluator(iris).evaluate(requests)))
         monkeypatch.setattr(engine, "find_device", lambda _: "gpu")
         evaluator = self.evaluator(iris)
         assert [len(portion) for portion in evaluator.plan(requests).portions] == [1, 2]
-        together = dict(evaluator.evaluate(requests))
+        together = dict(chain(*evaluator.evaluate(requests)))
         assert {r: e.score for r, e in together.items()} == {r: e.score for r, e in alone.items()}
         assert {e.status for e in together.values()} == {"ok"}
 
-    def test_a_group_too_large_for_the_memory_is_halved(
-        self, iris: Dataset, monkeypatch: pytest.MonkeyPatch, on_gpu: None
+    @pytest.mark.parametrize(
+        ("error", "status"),
+        [(MemoryError("no more"), "out_of_memory"), (RuntimeError("cannot compile"), "failed")],
+    )
+    def test_a_group_that_cannot_be_trained_is_halved(
+        self,
+        iris: Dataset,
+        monkeypatch: pytest.MonkeyPatch,
+        on_gpu: None,
+        error: Exception,
+        status: str,
     ) -> None:
         fit, sizes = GroupTrainer.fit, []
 
@@ -230,13 +240,13 @@ class TestTheEngine:
         ) -> list[Trained]:
             sizes.append(len(requests))
             if len(requests) > 2 or 4 in (request.seed for request in requests):
-                raise MemoryError("no more")
+                raise error
             return fit(self, requests, races)
 
         monkeypatch.setattr(GroupTrainer, "fit", fails_above_two)
         requests = [Request(SMALL, seed) for seed in range(5)]
-        statuses = {r.seed: e.status for r, e in self.evaluator(iris).evaluate(requests)}
-        assert statuses == {0: "ok", 1: "ok", 2: "ok", 3: "ok", 4: "out_of_memory"}
+        statuses = {r.seed: e.status for r, e in chain(*self.evaluator(iris).evaluate(requests))}
+        assert statuses == {0: "ok", 1: "ok", 2: "ok", 3: "ok", 4: status}
         assert sizes == [5, 2, 3, 1, 2, 1, 1]
 
     def test_groups_that_nobody_waits_for_are_not_begun(
@@ -255,7 +265,7 @@ class TestTheEngine:
         monkeypatch.setattr(engine, "train", train)
         requests = [Request(replace(SMALL, batch_size=9 - seed), seed) for seed in range(6)]
         evaluating = replace(self.evaluator(iris), workers=None).evaluate(requests)
-        assert next(evaluating) == (requests[0], "trained")
+        assert next(evaluating) == [(requests[0], "trained")]
         threading.Timer(0.5, closing.set).start()
         evaluating.close()  # waits for those that have begun
         assert closing.is_set()
@@ -292,7 +302,7 @@ class TestTheEngine:
             for workers, devices in ((2, 2), (1, 1)):
                 evaluator = replace(evaluator, workers=workers)
                 assert evaluator.plan(requests).workers == workers
-                found = dict(evaluator.evaluate(requests))
+                found = dict(chain(*evaluator.evaluate(requests)))
                 said.append([replace(found[r], seconds=0.0) for r in requests])
                 assert len({kind for kind, _ in used}) == 2
                 assert len({device for _, device in used}) == devices

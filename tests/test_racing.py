@@ -39,7 +39,7 @@ def engine(name: str, data: Dataset, budget: Budget = BUDGET) -> Evaluator:
 
 
 def trained(evaluator: Evaluator, *asked: Hurdle, genome: Genome = SLOW) -> Evaluation:
-    ((_, evaluation),) = evaluator.evaluate([Request(genome, 1, hurdles=asked)])
+    (((_, evaluation),),) = evaluator.evaluate([Request(genome, 1, hurdles=asked)])
     return evaluation
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -140,6 +141,18 @@ class TestResume:
         resumed = resume(evolve(config, stopper, stopper.asked).folder)
         assert history(resumed.folder) == history(whole.folder)
 
+    @pytest.mark.parametrize("asynchronous", [False, True])
+    @pytest.mark.parametrize(("method", "times"), [("ga", 4), ("random", 4), ("aging", 1)])
+    def test_only_who_may_asks_for_more_where_most_are_given_up(
+        self, config: RunConfig, method: str, times: int, asynchronous: bool
+    ) -> None:
+        raced = config.changed(population_size=8, offspring=6, fidelity="on", epochs=32)
+        folder = evolve(raced.changed(method=method, asynchronous=asynchronous)).folder
+        with RunRecord(folder) as record:
+            sizes = candidates_table(record).groupby("generation").size().tolist()
+        assert sizes[0] == 8
+        assert sizes[-1] == 6 * times
+
     @pytest.mark.parametrize("n", [6, 13])
     @pytest.mark.parametrize("method", [name for name in METHODS if name != "ga"])
     def test_so_does_a_run_of_every_other_method(
@@ -152,9 +165,11 @@ class TestResume:
         assert stopped.interrupted
         assert history(resume(stopped.folder).folder) == history(whole.folder)
 
+    @pytest.mark.parametrize("together", [1, 4])
     def test_resume_trains_nothing_that_was_trained(
-        self, config: RunConfig, fake_training: type[FakeEvaluator]
+        self, config: RunConfig, fake_training: type[FakeEvaluator], together: int
     ) -> None:
+        fake_training.together = together  # and the stop comes before all of them are taken
         stopper = StopAfter(8)
         stopped = evolve(config, stopper, stopper.asked)
         resume(stopped.folder)
@@ -207,9 +222,11 @@ class TestResume:
 
 @pytest.mark.usefixtures("fake_training")
 class TestStopping:
+    @pytest.mark.parametrize("together", [1, 4])
     def test_max_trainings_is_never_exceeded_and_can_be_raised(
-        self, config: RunConfig, fake_training: type[FakeEvaluator]
+        self, config: RunConfig, fake_training: type[FakeEvaluator], together: int
     ) -> None:
+        fake_training.together = together
         result = evolve(config.changed(max_trainings=9))
         assert result.trainings == len(fake_training.trained) == 9
         assert result.reason == "9 networks are trained"
@@ -226,6 +243,29 @@ class TestStopping:
         folder = evolve(config).folder
         with pytest.raises(ConfigError, match=r"epochs cannot change within a run; expected a lim"):
             resume(folder, {"epochs": 3})
+
+    @pytest.mark.parametrize("changes", [{}, {"generations": 9}, {"workers": 1}])
+    def test_no_cluster_is_joined_that_only_a_record_names(
+        self, config: RunConfig, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+    ) -> None:
+        """Who made the record may have made the cluster, which can run anything here."""
+        folder = evolve(config).folder
+        joined = []
+        monkeypatch.setattr("evonet.workforce.connect", lambda *to: joined.append(to))
+        with RunRecord(folder) as record:
+            stored = record.fact("config") | {"backend": "dask", "address": "tcp://stranger:1"}
+            record.set_facts({"config": stored})
+        expected = r"If it is yours, pass --backend dask --address tcp://stranger:1; to go on here"
+        with pytest.raises(ConfigError, match=expected):
+            resume(folder, changes)
+        with pytest.raises(ConfigError, match=r"pass its --address"):
+            resume(folder, {**changes, "backend": "dask"})
+        assert not joined
+        resume(folder, {**changes, "backend": "dask", "address": "tcp://mine:1"})
+        assert set(joined) == {("dask", "tcp://mine:1")}
+        with RunRecord(folder) as record:
+            record.set_facts({"config": stored})
+        assert resume(folder, {**changes, "backend": "loky"}).winner is not None
 
     def test_where_it_trains_may_change(self, config: RunConfig) -> None:
         folder = evolve(config).folder

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
@@ -131,7 +132,7 @@ def test_a_training_that_kills_its_worker_fails_alone(
     cluster = FakeCluster(lambda own: own.seed == 1, exit_code)
     asked = [[request(seed) for seed in portion] for portion in portions]
     with closing(slots_on(cluster)) as slots:
-        statuses = [(own.seed, found.status) for own, found in each_of(slots, asked)]
+        statuses = [(own.seed, found.status) for own, found in chain(*each_of(slots, asked))]
     seeds = sorted(seed for portion in portions for seed in portion)
     assert sorted(statuses) == [(seed, "out_of_memory" if seed == 1 else "ok") for seed in seeds]
 
@@ -247,6 +248,43 @@ def test_a_process_dies_alone_and_is_replaced(workers: Processes) -> None:
     assert len({future.result()[0] for future in both}) == 2
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_who_is_told_to_end_by_others_is_not_to_blame(workers: Processes, name: str) -> None:
+    """As by a scheduler of jobs, which tells all processes of a job."""
+    with pytest.raises(ProcessDiedError) as died:
+        workers.submit(do, "kill", getattr(signal, name)).result()
+    assert died.value.was_killed
+
+
+def test_a_process_that_cannot_load_what_trains_is_no_failed_training() -> None:
+    for _ in range(2):  # nor is the next call
+        with pytest.raises(TrainingError, match="No module named 'gone'"):
+            Processes(1, loads="gone").submit(do, "nothing").result()
+
+
+def test_nor_is_one_that_ends_while_it_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ends_at_once.py").write_text("import os; os._exit(3)")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(TrainingError, match=r"before it could work \(exit code 3\)"):
+        Processes(1, loads="ends_at_once").submit(do, "nothing").result()
+
+
+def test_nor_is_a_call_that_cannot_be_read(workers: Processes) -> None:
+    with pytest.raises(TrainingError, match="ValueError: nothing of that here"):
+        workers.submit(do, Unreadable()).result()
+
+
+def refuse_to_be_read() -> None:
+    raise ValueError("nothing of that here")
+
+
+class Unreadable:
+    def __reduce__(self) -> Any:
+        return refuse_to_be_read, ()
+
+
 def test_a_crash_is_told_from_a_kill(workers: Processes) -> None:
     with pytest.raises(ProcessDiedError, match=r"exit code -6") as died:
         workers.submit(do, "kill", signal.SIGABRT).result()
@@ -299,7 +337,7 @@ def hang(_: object, requests: Any) -> list[tuple[Request, Evaluation]]:
 def test_a_training_that_hangs_is_ended_and_harms_no_other(workers: Processes) -> None:
     with closing(slots_on(workers, hang)) as slots:
         asked = [[request(seed)] for seed in range(4)]
-        statuses = {own.seed: found.status for own, found in each_of(slots, asked)}
+        statuses = {own.seed: found.status for own, found in chain(*each_of(slots, asked))}
     assert statuses == {0: "ok", 1: "out_of_memory", 2: "ok", 3: "ok"}
 
 
@@ -336,9 +374,11 @@ def test_processes_that_start_early_are_those_that_are_called() -> None:
 
 def test_a_process_that_may_have_none_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert processes.processes_here(1) is None
+    assert processes.processes_here(1, apart=True) is processes.processes_here(1, apart=True)
     assert processes.processes_here(2) is processes.processes_here(2)
     monkeypatch.setattr(processes, "current_process", lambda: SimpleNamespace(daemon=True))
     assert processes.processes_here(2) is None
+    assert processes.processes_here(1, apart=True) is None
 
 
 def test_a_forked_process_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

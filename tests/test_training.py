@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def evaluate(
 ) -> Evaluation:
     metric = choose_metric("auto", dataset.target)
     evaluator = KerasEvaluator(dataset, metric, choose_loss("auto", dataset.target), budget)
-    ((_, evaluation),) = evaluator.evaluate([Request(genome, seed)])
+    (((_, evaluation),),) = evaluator.evaluate([Request(genome, seed)])
     return evaluation
 
 
@@ -330,7 +331,7 @@ class TestFit:
         metric = choose_metric("auto", iris.target)
         evaluator = KerasEvaluator(iris, metric, "sparse_categorical_crossentropy", BUDGET)
         other = replace(GENOME, layers=(Layer(64, "elu", 0.5),))
-        results = dict(evaluator.evaluate([Request(other, 9), Request(GENOME, 1)]))
+        results = dict(chain(*evaluator.evaluate([Request(other, 9), Request(GENOME, 1)])))
         assert results[Request(GENOME, 1)].validation_loss == alone.validation_loss
 
     def test_weights_are_those_of_the_epoch_of_the_lowest_validation_loss(

@@ -96,7 +96,7 @@ class Fitter:
         numbered = list(enumerate(fits))
         cluster = processes_here(self.workers)
         if cluster is None or not fits:
-            return self._heard(_fit_here(terms, numbered), numbered)
+            return self._heard(([done] for done in _fit_here(terms, numbered)), numbered)
         shared = cluster.share(terms)
         lost = partial(_lost, terms)
         try:
@@ -106,15 +106,16 @@ class Fitter:
             cluster.release(shared)
 
     def _heard(
-        self, done: Iterator[tuple[_Numbered, Outcome[Trained]]], numbered: Sequence[_Numbered]
+        self,
+        done: Iterator[list[tuple[_Numbered, Outcome[Trained]]]],
+        numbered: Sequence[_Numbered],
     ) -> list[Outcome[Trained]]:
         """The outcomes of fits that end in any order, in their own."""
-        found = {}
+        found: dict[_Numbered, Outcome[Trained]] = {}
         for _ in numbered:
             if self.should_stop():
                 raise StoppedError
-            own, outcome = next(done)
-            found[own] = outcome
+            found.update(next(done))
         return [found[own] for own in numbered]
 
 

@@ -109,13 +109,16 @@ def youngest(search: Search, new: Sequence[Member]) -> list[Member]:
 #: ``ga`` is evonet's own. The others are to compare it with, and so draw their first generation at
 #: random, all of them the same one. ``aging`` is regularised evolution (Real et al. 2019,
 #: https://arxiv.org/abs/1802.01548) with evonet's mutations; with ``--offspring 1`` one is born
-#: and one dies at a time, as in the paper.
+#: and one dies at a time, as in the paper. Neither it nor ``tpe`` widens: of more newborns than
+#: live at a time, most would never be parents, and a model would not learn for as long.
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         "ga": Method(spread, evolved, fittest, judge=by_score),
         "random": Method(at_random, at_random, fittest),
-        "aging": Method(at_random, mutated, youngest),
+        "aging": Method(at_random, mutated, youngest, widens=False),
         # Fewer attempts: each is a trial that the study keeps.
-        "tpe": Method(at_random, modelled, fittest, package="optuna", unfit_attempts=50),
+        "tpe": Method(
+            at_random, modelled, fittest, package="optuna", unfit_attempts=50, widens=False
+        ),
     }
 )

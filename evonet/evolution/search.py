@@ -89,6 +89,7 @@ class Method:
             is as good as any.
         unfit_attempts: draws of genomes that do not fit, after which none is looked for any more.
             Untuned.
+        widens: whether a generation may have more candidates where most are given up early.
     """
 
     first: Callable[[Search, int], Sequence[Draw]]
@@ -97,6 +98,7 @@ class Method:
     package: str = ""
     judge: Callable[[Search], Judge | None] = lambda _: None
     unfit_attempts: int = 1_000
+    widens: bool = True
 
 
 @dataclass(frozen=True)

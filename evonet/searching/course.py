@@ -14,6 +14,7 @@ from evonet.evaluation import Hurdle
 from evonet.evolution.search import Candidate, Search
 from evonet.finale import failures_text, timetable
 from evonet.fitness import fitness, rank
+from evonet.phrases import ALL_TRIED
 from evonet.progress import Clock, GenerationSummary
 from evonet.session import Session
 from evonet.store.rows import StoredCandidate, StoredEvaluation, StoredGeneration
@@ -74,6 +75,12 @@ class Course:
         """A generation is about to be trained."""
         self._end = self._end_of_search(self.told.values())
         self._session.observer.on_generation_start(number, n_candidates)
+
+    @property
+    def n_left(self) -> int | None:
+        """How many more trainings there may be; None for no limit."""
+        most = self._rules.max_trainings
+        return None if most is None else max(0, most - len(self._trained))
 
     def over(self, n_under_way: int = 0) -> str | None:
         """Why the search is over between two trainings, or None.
@@ -162,11 +169,9 @@ def exhausted(session: Session, n_tried: int) -> str:
                 f"No network of at most {most} parameters was found. Pass a larger "
                 "--max-parameters, or a --space with fewer units and layers."
             )
-        return (
-            f"no other network of at most {most} parameters was found; {n_tried} genomes are tried"
-        )
+        return f"no other network of at most {most} parameters was found; {n_tried} {ALL_TRIED}"
     size = session.setup.space.size
-    return f"the space is exhausted: {n_tried} of at most {size} genomes are tried"
+    return f"the space is exhausted: {n_tried} of at most {size} {ALL_TRIED}"
 
 
 def stored_candidate(

@@ -29,12 +29,12 @@ def _by_generations(session: Session, clock: Clock, evaluator: CachedEvaluator) 
     while (over := course.over_for_good(search)) is None:
         hurdles = course.hurdles(search)
         # It waits for the few that go on to the end: so it begins with the more.
-        candidates = search.ask(times=ETA if hurdles else 1)
+        candidates = search.ask(times=ETA if hurdles and search.method.widens else 1)
         if not candidates:
             return exhausted(session, len(search.seen))
         course.begin_generation(search.generation, len(candidates))
         requests = [setup.request(c.genome, hurdles=hurdles) for c in candidates]
-        with closing(evaluator.evaluate(requests)) as evaluating:
+        with closing(evaluator.evaluate(requests, course.n_left)) as evaluating:
             for _ in requests:
                 if session.should_stop():
                     return None
@@ -58,7 +58,7 @@ def _without_barrier(session: Session, clock: Clock, evaluator: CachedEvaluator)
     with closing(evaluator.slots()) as slots:
         while (over := course.over_for_good(steady.search)) is None:
             hurdles = course.hurdles(steady.before)
-            steady.times = ETA if hurdles else 1
+            steady.times = ETA if hurdles and steady.search.method.widens else 1
             course.begin_generation(steady.search.generation, steady.size)
             while len(steady.results) < steady.size:
                 if session.should_stop():

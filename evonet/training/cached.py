@@ -38,10 +38,16 @@ class CachedEvaluator:
     protocol: str
     measure: Callable[[Genome], float | None] | None = None
 
-    def evaluate(self, requests: Sequence[Request]) -> Generator[StoredEvaluation, None, None]:
+    def evaluate(
+        self, requests: Sequence[Request], most: int | None = None
+    ) -> Generator[StoredEvaluation, None, None]:
         """What is known at once, then what is trained; every request once.
 
         Closed before its end, it trains no more, and gives up what worker processes are training.
+
+        Args:
+            requests: what is asked for.
+            most: trainings; of what is not known, only the first so many come back.
         """
         unknown = []
         for request in requests:
@@ -49,10 +55,13 @@ class CachedEvaluator:
                 unknown.append(request)
             else:
                 yield stored
+        unknown = unknown[:most]
         # Now, while no worker trains. Time depends on the genome alone.
         times = {request.genome.key: self._time(request.genome) for request in unknown}
-        for request, trained in self.inner.evaluate(unknown):
-            yield self.keep(request, self._timed(trained, times[request.genome.key]))
+        for done in self.inner.evaluate(unknown):
+            with self.record.together():
+                kept = [self.keep(own, self._timed(e, times[own.genome.key])) for own, e in done]
+            yield from kept
 
     def slots(self) -> CachedSlots:
         """Places to train one request at a time."""

@@ -20,8 +20,6 @@ from evonet.extras import require
 
 #: Seconds that a scheduler has to answer, and to have a worker.
 _PATIENCE = 30
-#: How often Ray gives a batch to another worker once its own died; Dask's own setting is the same.
-_RETRIES = 3
 
 
 class Cluster(Protocol):
@@ -44,7 +42,11 @@ class Cluster(Protocol):
         ...
 
     def is_lost(self, error: BaseException, /) -> bool:
-        """Whether a call's error is that of a worker that died."""
+        """Whether a call's error is that of a worker that died.
+
+        Raises:
+            TrainingError: it says that workers cannot train at all.
+        """
         ...
 
     def give_up(self, futures: Sequence[Future[Any]]) -> None:
@@ -59,9 +61,22 @@ class Cluster(Protocol):
 class _Elsewhere:
     """What clusters of other machines have in common."""
 
+    def __init__(self, *lost: type[BaseException]) -> None:
+        """Begin.
+
+        Args:
+            lost: the errors by which the cluster says that a worker died.
+        """
+        self._lost = (*lost, MemoryError)
+
     def is_lost(self, error: BaseException) -> bool:
-        """Any error but that of a package which a worker lacks."""
-        return not isinstance(error, ImportError)
+        """Whether a worker died, or had no memory for its call; see ``Cluster``.
+
+        A training that fails is a value, so that any other error is none of a training.
+        """
+        if not isinstance(error, self._lost):
+            raise unfit_worker(error) from None
+        return True
 
     def give_up(self, futures: Sequence[Future[Any]]) -> None:
         """Cancel calls that have not begun; what has begun ends unheard."""
@@ -72,9 +87,12 @@ class DaskCluster(_Elsewhere):
     """A Dask cluster, by the address of its scheduler."""
 
     def __init__(self, address: str) -> None:
-        from distributed import Client
+        from distributed import Client, KilledWorker
+        from distributed.client import ClosedClientError
         from distributed.comm.addressing import parse_host_port
 
+        super().__init__(KilledWorker)
+        self._closed = ClosedClientError
         getLogger("distributed").setLevel(ERROR)  # a worker that dies is none of the user's errors
         getLogger("distributed.client").setLevel(ERROR)
         try:
@@ -116,11 +134,18 @@ class DaskCluster(_Elsewhere):
         """
         with warnings.catch_warnings():  # of its size, which is that of the data
             warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
-            return self._client.submit(_itself, value, pure=False)
+            return self._asked(self._client.submit, _itself, value, pure=False)
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
         """Call a function on a worker that is free."""
-        return self._executor.submit(function, *arguments)
+        future: Future[Any] = self._asked(self._executor.submit, function, *arguments)
+        return future
+
+    def _asked(self, submit: Callable[..., Any], *arguments: object, **how: object) -> Any:
+        try:
+            return submit(*arguments, **how)
+        except self._closed:  # it lost its scheduler while nothing was under way
+            raise lost_cluster() from None
 
     def release(self, shared: Any) -> None:
         """Let the scheduler forget a value."""
@@ -132,7 +157,15 @@ class RayCluster(_Elsewhere):
 
     def __init__(self, address: str | None) -> None:
         import ray
+        from ray import exceptions as said
 
+        super().__init__(
+            said.WorkerCrashedError,
+            said.NodeDiedError,
+            said.OutOfMemoryError,
+            said.LocalRayletDiedError,
+            said.ObjectLostError,
+        )
         self._ray = ray
         try:
             ray.init(address or "local", log_to_driver=False, logging_level="ERROR")
@@ -141,7 +174,8 @@ class RayCluster(_Elsewhere):
                 f"No Ray cluster at {address} ({_line(error)}). Start `ray start --head`, or leave "
                 "out --address for one on this machine."
             ) from None
-        self._call = ray.remote(max_retries=_RETRIES, num_cpus=1)(_call)
+        # What is lost is tried again by who asked for it, who knows what else was under way.
+        self._call = ray.remote(max_retries=0, num_cpus=1)(_call)
 
     @property
     def workers(self) -> int:
@@ -241,10 +275,11 @@ def lost_cluster() -> TrainingError:
 
 
 def unfit_worker(error: BaseException) -> TrainingError:
-    """What is raised where a worker lacks a package."""
+    """What is raised where a worker, or who sends it its work, lacks a package or has another."""
     return TrainingError(
-        f"A worker of the cluster cannot train: {error}. Install this evonet there, and start the "
-        "worker again."
+        f"The cluster cannot train: {type(error).__name__}: {_line(error)}. Install this evonet, "
+        "of this version, on its scheduler and its workers, start them again, then go on with "
+        "evonet resume; what is trained is kept."
     )
 
 

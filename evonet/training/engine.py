@@ -77,8 +77,8 @@ class FusedEvaluator:
         """
         return self._job.plan(requests, self._workers, self.seconds_wanted)
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
-        """Train the requests; each comes back as soon as its portion is done."""
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[list[Done]]:
+        """Train the requests; they come back by portions, each as soon as it is done."""
         plan = self.plan(requests)
         portions = [*([own] for own in plan.too_large), *plan.portions]  # who is to train it knows
         # Of a cluster, the memory of this machine says nothing.
@@ -112,22 +112,19 @@ class FusedEvaluator:
         if self.cluster is not None:
             return self.cluster
         if self._job.device == "cpu":
-            return processes_here(self.workers or available_cores())
+            return processes_here(self.workers or available_cores(), self.timeout is not None)
         n_gpus = len(load_backend().devices())
         n_gpus = min(self.workers or n_gpus, n_gpus)
         return Threads(n_gpus) if n_gpus > 1 else None
 
     @cached_property
     def _job(self) -> Job:
-        cores = available_cores()
         device = check_device(self.device, self.precision) if self.cluster is None else "cpu"
         return Job(
             self.dataset.without_test(),
             self.metric,
             self.loss,
             self.budget,
-            # The same all through a run, since sums depend on them.
-            max(1, cores // (self.workers or cores)) if self.cluster is None else 1,
             device,
             self.precision,
             timeout=self.timeout,

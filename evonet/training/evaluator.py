@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from statistics import fmean
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -28,8 +29,11 @@ _BYTES_PER_PARAMETER = 24
 class Evaluator(Protocol):
     """Something that trains networks."""
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
-        """Train what is requested; every request comes back once, in any order."""
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[list[tuple[Request, Evaluation]]]:
+        """Train what is requested; every request comes back once, in any order.
+
+        What comes back together was done together: nothing of it is to be lost.
+        """
         ...
 
     def slots(self) -> Slots[Request, Evaluation]:
@@ -57,7 +61,7 @@ class KerasEvaluator:
     loss: str
     budget: Budget
 
-    def evaluate(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Evaluation]]:
+    def evaluate(self, requests: Iterable[Request]) -> Iterator[list[tuple[Request, Evaluation]]]:
         """Train one request after the other, in their order."""
         for request in requests:
             started = time.perf_counter()
@@ -70,11 +74,11 @@ class KerasEvaluator:
 
             outcomes = on_folds(request, len(self.dataset.scored_on), attempt_one)
             seconds = time.perf_counter() - started
-            yield request, evaluation_of(request, self.dataset, outcomes, seconds)
+            yield [(request, evaluation_of(request, self.dataset, outcomes, seconds))]
 
     def slots(self) -> OneSlot[Request, Evaluation]:
         """One place to train."""
-        return OneSlot(lambda portion: list(self.evaluate(portion)))
+        return OneSlot(lambda portion: list(chain.from_iterable(self.evaluate(portion))))
 
     def close(self) -> None:
         """It holds nothing."""

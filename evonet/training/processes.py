@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 from importlib import import_module
 from multiprocessing import Pipe, current_process
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,13 @@ _THREADS = (
 _HUSHED = "ignore:resource_tracker:UserWarning"
 #: Seconds that a process has to end once it is told to.
 _PATIENCE = 5
+#: What others send to end a process: the system that has no memory left, a scheduler of jobs, a
+#: terminal that closes. What a process does itself ends it by another signal, or by none.
+_FROM_OTHERS = {
+    -int(getattr(signal, name))
+    for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT")
+    if hasattr(signal, name)
+}
 
 
 class ProcessDiedError(Exception):
@@ -57,8 +65,8 @@ class ProcessDiedError(Exception):
 
     @property
     def was_killed(self) -> bool:
-        """Whether it was killed, as systems do that have no memory left."""
-        return self.exit_code in (None, -getattr(signal, "SIGKILL", 9))
+        """Whether somebody else ended it, as systems do that have no memory left."""
+        return self.exit_code is None or self.exit_code in _FROM_OTHERS
 
 
 def is_own_fault(error: BaseException) -> bool:
@@ -206,6 +214,7 @@ class _Worker:
     def __init__(self, loads: str, idle_seconds: float, environment: dict[str, str]) -> None:
         _hush_tracker()
         self._pipe, there = Pipe()
+        self._has_loaded = False
         try:
             self._process = get_context("loky").Process(
                 target=_serve,
@@ -231,10 +240,11 @@ class _Worker:
 
         Raises:
             ProcessDiedError: the process ended meanwhile.
-            TrainingError: the function raised an error.
+            TrainingError: the function raised an error, or the process cannot work.
         """
         try:
             self._pipe.send((function, arguments))
+            self._has_loaded = self._has_loaded or self._pipe.recv()
             value, error = self._pipe.recv()
         except BaseException as broken:
             self._pipe.close()
@@ -243,7 +253,13 @@ class _Worker:
                 raise
             self._process.join(_PATIENCE)
             self.end()
-            raise ProcessDiedError(self._process.exitcode) from None
+            died = ProcessDiedError(self._process.exitcode)
+            if self._has_loaded or died.was_killed or died.exit_code == 0:
+                raise died from None
+            raise TrainingError(
+                f"A worker process ended before it could work ({died}). What is trained is kept: "
+                "see that evonet can be imported here, then try evonet resume."
+            ) from None
         if error:
             raise TrainingError(
                 f"A worker process failed: {error}. What is trained is kept: try evonet resume."
@@ -260,18 +276,29 @@ def _serve(pipe: Connection, parent: int, loads: str, idle_seconds: float) -> No
     """Call what comes, until nothing has come for long or nobody is there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
     threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
-    import_module(loads)
-    with suppress(EOFError, OSError):  # the other end is closed
-        while pipe.poll(idle_seconds):
-            function, arguments = pipe.recv()
-            pipe.send(_answer(function, arguments))
-
-
-def _answer(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, str]:
+    broken = ""
     try:
+        import_module(loads)
+    except Exception as error:  # as of a package that is being replaced
+        broken = _said(error)
+    with suppress(EOFError, OSError):  # the other end is closed
+        pipe.send(True)
+        while pipe.poll(idle_seconds):
+            call = pipe.recv_bytes()  # which may need what cannot be loaded
+            pipe.send((None, broken) if broken else _answer(call))
+
+
+def _answer(call: bytes) -> tuple[Any, str]:
+    """What comes of a call, or the error as text: not every error can be sent."""
+    try:
+        function, arguments = ForkingPickler.loads(call)
         return function(*(_read(a.file) if isinstance(a, _Shared) else a for a in arguments)), ""
-    except Exception as error:  # as text: not every error can be sent
-        return None, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    except Exception as error:
+        return None, _said(error)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _end_after(parent: int) -> None:
@@ -318,12 +345,18 @@ def _hush_tracker() -> None:
         os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (known, _HUSHED)))
 
 
-def processes_here(workers: int) -> Processes | None:
+def processes_here(workers: int, apart: bool = False) -> Processes | None:
     """So many processes of this machine, the same whoever asks: they stay warm between calls.
 
-    None for one, whose work this process does itself, and where this process may start no others.
+    Args:
+        workers: processes.
+        apart: start one even where one is enough, so that what it does can be ended.
+
+    Returns:
+        None for one, unless it is to work apart: its work this process does itself; and where this
+        process may start no others.
     """
-    if workers == 1 or current_process().daemon:
+    if (workers == 1 and not apart) or current_process().daemon:
         return None
     return _kept(workers, os.getpid())
 

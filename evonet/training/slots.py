@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from evonet.errors import TrainingError
-from evonet.training.clusters import Cluster, lost_cluster, unfit_worker
+from evonet.training.clusters import Cluster, lost_cluster
 from evonet.training.processes import is_own_fault
 
 #: What is asked for, and what comes of it.
@@ -48,13 +48,14 @@ class Slots(Protocol[Asked, Came]):
 
 def each_of(
     slots: Slots[Asked, Came], portions: Iterable[Sequence[Asked]]
-) -> Iterator[tuple[Asked, Came]]:
-    """Train portions; what came of each training, as soon as its portion is done."""
+) -> Iterator[list[tuple[Asked, Came]]]:
+    """Train portions; what came of the trainings of each, as soon as it is done."""
     waiting, done = deque(portions), list[tuple[Asked, Came]]()
     while waiting or slots.n_busy or done:
         while waiting and slots.n_free:
             slots.submit(waiting.popleft())
-        yield from done  # while all places are busy: whoever takes it may write it down
+        if done:  # while all places are busy: whoever takes it may write it down
+            yield done
         done = slots.wait() if slots.n_busy else []
 
 
@@ -193,7 +194,7 @@ class ClusterSlots(Generic[Asked, Came]):
             EvonetError: the error is that of no training.
         """
         if not self._cluster.is_lost(error):
-            raise unfit_worker(error) if isinstance(error, ImportError) else error
+            raise error
         portion, own_fault = under_way.portion, is_own_fault(error)
         if len(portion) == 1 and (alone or own_fault):
             seconds = time.monotonic() - under_way.since

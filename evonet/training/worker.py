@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from threadpoolctl import threadpool_limits
 
 from evonet.data.dataset import Dataset
+from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation, Request
 from evonet.genome import Genome
 from evonet.metrics import Metric
-from evonet.training.cache_folder import cache_folder
+from evonet.training.cache_folder import CACHE_VARIABLE, cache_folder
 from evonet.training.costs import Rows, rows_of
 from evonet.training.evaluator import (
     Outcome,
@@ -51,6 +52,9 @@ def compile_loops(dataset: Dataset, loss: str, tell: Callable[[bool], None]) -> 
         dataset: any; the loops are the same for all.
         loss: one that fits it.
         tell: called before they are compiled, with whether they will be kept.
+
+    Raises:
+        TrainingError: they cannot be kept where they should be, as on a full disk.
     """
     from evonet.training.compiling import telling
     from evonet.training.trainer import Trainer
@@ -58,8 +62,15 @@ def compile_loops(dataset: Dataset, loss: str, tell: Callable[[bool], None]) -> 
     row = replace(dataset.train, x=dataset.train.x[:1], y=dataset.train.y[:1], weight=None)
     tiny = replace(dataset, train=row, validation=row)
     linear = Genome((), "matched_normal", "sgd", 0.01, 1)
-    with telling(lambda: tell(cache_folder() is not None)):
-        Trainer(tiny, loss, Budget(1, 1)).fit(linear, seed=0)
+    try:
+        with telling(lambda: tell(cache_folder() is not None)):
+            Trainer(tiny, loss, Budget(1, 1)).fit(linear, seed=0)
+    except OSError as error:
+        raise TrainingError(
+            f"The compiled training loops cannot be kept in {cache_folder()} ({error.strerror}). "
+            f"Make room there, or set {CACHE_VARIABLE} to another folder, or to nothing to compile "
+            "them each time."
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,6 @@ class Job:
         metric: what an evaluation's score is.
         loss: as ``choose_loss`` returns it.
         budget: how long each network may train.
-        threads: of BLAS.
         device: "cpu" or "gpu".
         precision: as in ``FusedEvaluator``.
         gpu: which one.
@@ -82,7 +92,6 @@ class Job:
     metric: Metric
     loss: str
     budget: Budget
-    threads: int
     device: str
     precision: str
     gpu: int = 0
@@ -155,7 +164,7 @@ def train(job: Job, requests: Sequence[Request], in_time: bool = False) -> list[
     if job.device == "gpu":
         return refused + _train_group(_trainers_of(job), job, fitting)
     done = []
-    with _one_at_a_time, threadpool_limits(job.threads):
+    with _one_at_a_time, threadpool_limits(1):  # sums depend on threads
         trainers = _trainers_of(job)
         for request in fitting:
             with ended_after(job.seconds_allowed(request)) if in_time else nullcontext():
@@ -191,6 +200,8 @@ def lost_outcome(error: BaseException, seconds: float, allowed: float) -> Outcom
     if ended_itself and seconds >= allowed:
         return Outcome("failed", f"it was not over after {allowed:g} s; see --training-timeout")
     reason = f"its process died: {' '.join(str(error).split())[:200]}"
+    if seconds >= allowed:  # of a cluster's worker nobody knows more
+        reason += f"; or it was not over after {allowed:g} s, see --training-timeout"
     return Outcome("failed" if is_own_fault(error) else "out_of_memory", reason)
 
 
@@ -246,14 +257,17 @@ def _side_by_side(
     races: Sequence[Race],
     score_of: Callable[[Trained], float | None],
 ) -> list[Outcome[Trained]]:
-    """Train networks in one program; where memory does not suffice, one half after the other."""
+    """Train networks in one program; where that fails, one half after the other.
+
+    As where memory does not suffice, or one of them cannot be compiled: the others are trained.
+    """
     try:
         return [judged(trained, score_of) for trained in trainer.fit(requests, races)]
     except Exception as error:
         lost = failure_of(error)
     # Out here, where the error no longer holds the group's arrays.
-    if lost.status != "out_of_memory" or len(requests) == 1:
-        return [lost] * len(requests)
+    if len(requests) == 1:
+        return [lost]
     half = len(requests) // 2
     return [
         outcome

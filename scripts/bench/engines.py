@@ -76,7 +76,8 @@ def _train_point(point: Point, dataset: Dataset) -> dict[str, Any]:
     with peak_memory(os.getsid(0)) as peak:
         started = time.perf_counter()
         for i in range(0, len(requests), size):
-            evaluations += [e for _, e in engine.evaluate(requests[i : i + size])]
+            for done in engine.evaluate(requests[i : i + size]):
+                evaluations += [e for _, e in done]
             memory.append(session_memory_mib(os.getsid(0)))
         seconds = time.perf_counter() - started
         again = None
@@ -149,7 +150,7 @@ def keras_scores(
     for request in make_requests(requests):
         key = score_key(request, protocol)
         if key not in known and time.monotonic() < stop:
-            ((_, evaluation),) = engine.evaluate([request])
+            (((_, evaluation),),) = engine.evaluate([request])
             known[key] = {"key": key, "score": evaluation.score}
             with Path(file).open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(known[key]) + "\n")

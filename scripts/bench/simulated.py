@@ -107,7 +107,7 @@ class SimulatedEvaluator:
         """Its workers."""
         return self.park
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Evaluation]]:
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[list[tuple[Request, Evaluation]]]:
         """Train a generation: the longest first, as the planner does; whoever is free takes one."""
         longest_first = sorted(requests, key=self.park.cost, reverse=True)
         return each_of(self.park, [[request] for request in longest_first])
