@@ -321,6 +321,15 @@ class TestTarget:
         assert finding.flags[:2] == ("--loss", "huber")
         assert CHECKS["outliers"].find(replace(of, config=make_config({"loss": "huber"}))) == []
 
+    def test_outliers_are_found_where_most_values_are_the_same(self) -> None:
+        """As of claims, of which most are none and a few are huge."""
+        y = quantity(16).abs().where(np.arange(N) % 10 == 0, 0.0)
+        assert CHECKS["outliers"].find(evidence(clean(16), y)) == []
+        y[[20, 120, 220]] = [90_000, 80_000, 85_000]
+        (finding,) = CHECKS["outliers"].find(evidence(clean(16), y))
+        assert finding.figures["outliers"] == 3
+        assert "half of those that are not 0 lie" in finding.seen
+
 
 def test_rows_without_a_target_are_counted(tmp_path: Path) -> None:
     frame = clean(26).assign(y=classes(26).mask(np.arange(N) % 40 == 0))

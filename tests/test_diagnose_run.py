@@ -366,7 +366,8 @@ def test_the_report_has_a_diagnosis_as_long_as_the_data_are_there(
         page = write_report(classes, tmp_path / "without.html").read_text("utf-8")
     finally:
         moved.rename(table)
-    assert "Health of the winner" not in page
+    assert f"this says it: evonet diagnose {classes}" in page
+    assert "the rules they were drawn from" not in page
 
 
 def test_the_report_has_no_diagnosis_of_a_run_whose_settings_are_unknown(
@@ -376,7 +377,7 @@ def test_the_report_has_no_diagnosis_of_a_run_whose_settings_are_unknown(
     with RunRecord(folder) as record:
         record.set_facts({"config": {**record.fact("config"), "of_another_evonet": 1}})
     page = write_report(folder, tmp_path / "r.html").read_text("utf-8")
-    assert "Health of the winner" not in page
+    assert f"this says it: evonet diagnose {folder}" in page
 
 
 def test_the_report_is_of_one_moment(classes: Path, tmp_path: Path, monkeypatch) -> None:

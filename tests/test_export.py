@@ -40,7 +40,7 @@ from evonet.deploy.formats import FORMATS
 from evonet.deploy.onnx_model import onnx_model
 from evonet.deploy.script import training_script
 from evonet.deploy.script_network import Training
-from evonet.deploy.signature import UNSEEN, example_rows, plain_names
+from evonet.deploy.signature import UNSEEN, example_rows, pixel_kind, plain_names
 from evonet.errors import ConfigError, ExportError, RecordError
 from evonet.evaluation import Budget
 from evonet.genome import Genome, Layer
@@ -132,10 +132,33 @@ def test_each_format_predicts_what_a_run_on_real_data_predicts(
     layers = Layer(32, "relu", normalisation="batch"), Layer(16, "gelu", skip="concat")
     genome = Genome(layers, "matched_normal", "adam", 0.003, 128)
     folder = train(genome, make_config({"data": str(shared_data / file), **settings})).folder
-    for name in FORMATS:
-        exported = export(folder, name, tmp_path / f"model{FORMATS[name].suffix}")
+    predictor = load_predictor(folder)
+    rows = real_rows(predictor, str(shared_data / file), REAL[file].get("target"))
+    expected = predictor.predictions(rows)
+    for name, wanted in FORMATS.items():
+        exported = export(folder, name, tmp_path / f"model{wanted.suffix}")
         assert exported.difference < 1e-4, name  # float32 sums; of a quantity in its deviations
-        print(f"{file} {name}: {exported.difference:.1e} on {exported.n_rows} rows")
+        found = wanted.predict(predictor, wanted.names(predictor), exported.path, rows)
+        difference = float(np.abs(found - expected).max() / predictor.target.scale)
+        assert difference < 1e-4, name
+        print(
+            f"{file} {name}: {exported.difference:.1e} on {exported.n_rows} drawn rows, "
+            f"{difference:.1e} on {len(rows)} of the file"
+        )
+
+
+def real_rows(predictor: Predictor, file: str, target: str | None) -> Features:
+    """Rows of a file, as far as a model takes them."""
+    features, preparation = read_source(file, target).features, predictor.preparation
+    if not isinstance(features, pd.DataFrame):
+        return features[:500].astype(pixel_kind(preparation))
+    some = features.sample(500, random_state=0)
+    return pd.DataFrame(
+        {
+            own.name: some[own.name].astype(object if isinstance(own, CategoricalColumn) else float)
+            for own in preparation.columns
+        }
+    )
 
 
 @pytest.mark.parametrize("name", ["keras", "onnx"])
@@ -572,6 +595,57 @@ def test_a_quantity_far_from_zero_keeps_its_digits(exported_as: Exports, tmp_pat
     path = exported_as(made, "keras", tmp_path / "m.keras").path
     found = FORMATS["keras"].predict(made, {"t": "t"}, path, rows)
     np.testing.assert_allclose(found, made.predictions(rows), atol=1e-4)  # float32 sums
+
+
+def test_digits_that_float32_has_are_kept_in_it(exported_as: Exports, tmp_path: Path) -> None:
+    """Metres north of the equator, within a town: the mean needs more digits than float32 has."""
+    frame = pd.DataFrame({"north": 5.4e6 + 1e3 * np.random.default_rng(0).normal(size=99) + 0.2})
+    assert exported_as(made_predictor(frame), "tflite", tmp_path / "m.tflite").difference < 1e-5
+
+
+def test_a_column_whose_digits_float32_has_not_is_refused_by_name(
+    exported_as: Exports, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame({"t": 1.7e9 + np.arange(0.0, 9e4, 1e3), "x": np.arange(90.0)})
+    with pytest.raises(ConfigError, match=r"Column 't' has numbers .* only in steps of 128\."):
+        exported_as(made_predictor(frame), "tflite", tmp_path / "m.tflite")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings(r"ignore:\s*Warning.* tf.lite.Interpreter is deprecated:UserWarning")
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "python"])
+def test_images_may_have_numbers_below_zero(
+    exported_as: Exports, name: str, tmp_path: Path
+) -> None:
+    images = np.random.default_rng(0).integers(-100, 120, (20, 8, 3)).astype(np.int16)
+    made = made_predictor(images)
+    path = exported_as(made, name, tmp_path / f"m{FORMATS[name].suffix}").path
+    found = FORMATS[name].predict(made, FORMATS[name].names(made), path, images.astype(np.int32))
+    np.testing.assert_allclose(found, made.predictions(images), atol=1e-4)
+
+
+def test_an_export_that_was_killed_is_in_nobodys_way(exported_as: Exports, tmp_path: Path) -> None:
+    place = tmp_path / "served"
+
+    def write(predictor: Any, names: Any, training: Any, written: Path) -> None:
+        FORMATS["savedmodel"].write(predictor, names, training, written)
+        shutil.copytree(written, tmp_path / "kept" / written.name)  # as it would be left behind
+
+    exported_as(made_predictor(NUMBERS), "savedmodel", place, write=write)
+    shutil.rmtree(place)
+    (tmp_path / "kept").rename(place)
+    exported_as(made_predictor(NUMBERS), "savedmodel", place)
+    assert (place / "1" / "saved_model.pb").is_file()
+
+
+def test_another_backend_than_tensorflow_exports_nothing(
+    exported_as: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = made_predictor(NUMBERS)
+    jax = SimpleNamespace(backend=SimpleNamespace(backend=lambda: "jax"))
+    monkeypatch.setattr("evonet.deploy.exporting.load_keras", lambda: jax)
+    with pytest.raises(ConfigError, match=r"Unset KERAS_BACKEND, then export again"):
+        exported_as(made, "keras", tmp_path / "m.keras")
 
 
 def test_an_activation_that_onnx_is_not_told_of_is_named() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import fakes
 import pandas as pd
@@ -49,6 +52,21 @@ def study_of(folder: Path, name: str | None = None) -> optuna.Study:
     """The study that lies in a run's folder, loaded as Optuna's own documentation says."""
     storage = JournalStorage(JournalFileBackend(str(folder / "optuna.log")))
     return optuna.load_study(study_name=name or folder.name, storage=storage)
+
+
+def study_of_any(storage: Any) -> optuna.Study:
+    return optuna.load_study(study_name="run", storage=storage)
+
+
+def asked(app: Any, path: str) -> Any:
+    """What a server answers."""
+    environment: dict[str, Any] = {}
+    setup_testing_defaults(environment)
+    environment["PATH_INFO"] = path
+    said: list[str] = []
+    body = b"".join(app(environment, lambda status, *_: said.append(status)))
+    assert said == ["200 OK"], body
+    return json.loads(body)
 
 
 def fail_some(fake: type[FakeEvaluator]) -> None:
@@ -194,6 +212,28 @@ class TestStorage:
             assert ours.user_attrs == journals.user_attrs
             assert ours.distributions == journals.distributions
         study._storage._backend.engine.dispose()
+
+    @pytest.mark.parametrize("storage", ["{}/run/optuna.log", "sqlite:///{}/a.db"])
+    def test_optuna_dashboard_shows_it(
+        self, config: RunConfig, tmp_path: Path, fake_training: type[FakeEvaluator], storage: str
+    ) -> None:
+        """Asked as a browser asks it, through its own server."""
+        dashboard = pytest.importorskip("optuna_dashboard")
+        fail_some(fake_training)
+        folder = evolve(config).folder
+        place = storage.format(tmp_path)
+        export_study(folder, place, None)
+        if not place.startswith("sqlite"):
+            place = JournalStorage(JournalFileBackend(place))
+        app = dashboard.wsgi(place)
+        (study,) = asked(app, "/api/studies")["study_summaries"]
+        assert study["study_name"] == "run"
+        trials = asked(app, f"/api/studies/{study['study_id']}")["trials"]
+        states = Counter(trial["state"] for trial in trials)
+        assert states["Fail"] > 0
+        assert states == Counter(t.state.name.capitalize() for t in study_of_any(place).trials)
+        best = max(t["values"][0] for t in trials if t["state"] == "Complete")
+        assert best == pytest.approx(study_of_any(place).best_value)
 
     def test_optuna_writes_into_nothing_that_is_not_its_own(
         self, config: RunConfig, tmp_path: Path

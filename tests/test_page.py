@@ -464,6 +464,27 @@ class TestAdvice:
         named = [Path(word) for word in shlex.split(step.command) if "/" in word]
         assert named == [folder / "config.toml" if rule == "early best" else folder]
 
+    @pytest.mark.parametrize("limit", [{"max_minutes": 2.0}, {"max_trainings": 10}, {}])
+    def test_searching_on_passes_the_limit_that_ended_the_search(
+        self, tmp_path: Path, limit: dict[str, float]
+    ) -> None:
+        """Which is the generations here, though another one was set as well."""
+        made = [[Planted(genome(i), 0.1 * i)] for i in range(10)]
+        config = {"generations": 40, **limit}
+        folder = plant(tmp_path / "run", made, stopped="generation 9, the last one", config=config)
+        with Snapshot(folder) as record:
+            (step,) = RULES["rising"](View(record))
+        flags = shlex.split(step.command)[3:]
+        assert flags[:2] == ["--generations", "40"]
+        assert len(flags) == 2 + 2 * len(limit)
+
+    def test_nothing_more_is_to_be_tried_where_all_is_tried(self, tmp_path: Path) -> None:
+        made = [[Planted(genome(i), 0.1 * i) for i in range(9)]]
+        run = {"generations": made, "winner": made[0][-1]}
+        assert "short" in self.of(tmp_path / "a", "short", **run, stopped="the limit is reached")
+        over = "the space is exhausted: 9 of at most 9 genomes are tried"
+        assert self.of(tmp_path / "b", "short", **run, stopped=over) == ""
+
     def test_border_of_a_range(self, tmp_path: Path) -> None:
         def run(size: int) -> dict:
             made = [Planted(genome(i, batch_size=size), 0.5 + i / 100) for i in range(12)]

@@ -65,10 +65,17 @@ def find_outliers(evidence: Evidence) -> list[Finding]:
         return []
     values = evidence.labels.to_numpy(dtype=np.float64)
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    half = "half"
+    if low == high:  # most are the same, as of claims, of which most are none
+        others = values[values != middle]
+        if not len(others):
+            return []
+        low, high = np.quantile(others, [0.25, 0.75])
+        half = f"half of those that are not {middle:,.6g}"
     reach = _FENCE * (high - low)
-    outside = (values < low - reach) | (values > high + reach)
+    outside = ((values < low - reach) | (values > high + reach)) & (values != middle)
     squares = (values - values.mean()) ** 2
-    if reach == 0 or squares[outside].sum() < _WEIGHTY * squares.sum():
+    if not outside.any() or squares[outside].sum() < _WEIGHTY * squares.sum():
         return []
     weight = float(squares[outside].sum() / squares.sum())
     n = int(outside.sum())
@@ -78,7 +85,7 @@ def find_outliers(evidence: Evidence) -> list[Finding]:
             "outliers",
             "notable",
             f"{n:,} of {len(values):,} values of {evidence.target} ({percent(n / len(values))}) "
-            f"lie far out, such as {farthest:,.6g} where half lie from {low:,.6g} to "
+            f"lie far out, such as {farthest:,.6g} where {half} lie from {low:,.6g} to "
             f"{high:,.6g}; they make {percent(weight)} of the squared deviation.",
             "A squared loss looks mostly at them.",
             "Let them count less, and judge by an error that does; or predict the logarithm.",

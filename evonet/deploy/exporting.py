@@ -15,7 +15,7 @@ from evonet.champion.prediction import load_predictor
 from evonet.champion.predictor import Predictor
 from evonet.champion.winner import Winner
 from evonet.data.files import Features
-from evonet.data.preparation import CategoricalColumn, Preparation, TablePreparation
+from evonet.data.preparation import CategoricalColumn, NumericColumn, Preparation, TablePreparation
 from evonet.deploy.formats import FORMATS, Format
 from evonet.deploy.script_network import Training
 from evonet.deploy.signature import Signature, example_rows, signature_of
@@ -27,6 +27,11 @@ from evonet.training.backend import held_back_stderr, load_keras
 #: Most that a probability, or a quantity in standard deviations of the target, may differ: sums in
 #: float32 come in another order.
 _TOLERANCE = 1e-4
+#: Largest step between numbers of float32, as a share of the standard deviation of a column, that a
+#: format may hold the column in: more would be seen in predictions.
+_COARSE = 1e-3
+#: How the names of folders begin in which an export is written.
+_BEGUN = ".evonet-"
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,16 @@ def export(folder: Path, name: str, output: Path | None = None, ensemble: bool =
     predictor = load_predictor(folder, ensemble)
     if not wanted.tells_empty:
         _refuse_empty_words(name, predictor.preparation)
+    if wanted.as_places:
+        _refuse_coarse_numbers(name, predictor.preparation)
     path = output or folder / "exported" / f"{'ensemble' if ensemble else 'winner'}{wanted.suffix}"
     rows = example_rows(predictor.preparation, np.random.default_rng(0))
     training = _training(folder)
-    load_keras()
+    if load_keras().backend.backend() != "tensorflow":
+        raise ConfigError(
+            "Models are exported with TensorFlow, whatever trained them. Unset KERAS_BACKEND, then "
+            "export again."
+        )
     try:
         with held_back_stderr(), warnings.catch_warnings():  # of what libraries say meanwhile
             warnings.simplefilter("ignore")
@@ -114,6 +125,20 @@ def _refuse_empty_words(name: str, preparation: Preparation) -> None:
             )
 
 
+def _refuse_coarse_numbers(name: str, preparation: Preparation) -> None:
+    """A format that computes in float32 cannot hold numbers that are far from zero and close by."""
+    for column in preparation.columns if isinstance(preparation, TablePreparation) else ():
+        if not isinstance(column, NumericColumn):
+            continue
+        step = float(np.spacing(np.float32(abs(column.mean) + 2 * column.scale)))
+        if step > _COARSE * column.scale:
+            raise ConfigError(
+                f"Column {column.name!r} has numbers around {column.mean:.6g} that differ by some "
+                f"{column.scale:.3g}; format {name} holds them only in steps of {step:.3g}. Pass "
+                "another --format, or subtract a round number from the column and run again."
+            )
+
+
 def _write(
     wanted: Format, predictor: Predictor, training: Training, path: Path, rows: Features
 ) -> float:
@@ -125,7 +150,7 @@ def _write(
     place = path.parent if wanted.suffix else path
     _refuse_foreign(wanted, path)
     place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=place) as folder:
+    with tempfile.TemporaryDirectory(prefix=_BEGUN, dir=place) as folder:
         new, names = Path(folder), wanted.names(predictor)
         written = new / path.name if wanted.suffix else new
         wanted.write(predictor, names, training, written)
@@ -145,7 +170,8 @@ def _refuse_foreign(wanted: Format, path: Path) -> None:
     if wanted.suffix and path.is_dir():
         raise ExportError(f"{path} is a folder; expected a file. Pass another --output.")
     is_earlier = (path / "1" / "saved_model.pb").is_file()
-    is_empty = path.is_dir() and not any(path.iterdir())
+    # But for an export that was killed.
+    is_empty = path.is_dir() and all(own.name.startswith(_BEGUN) for own in path.iterdir())
     if not wanted.suffix and path.exists() and not is_earlier and not is_empty:
         raise ExportError(
             f"{path} holds something else than a SavedModel; expected an empty folder or an "

@@ -131,7 +131,13 @@ def _numeric(column: NumericColumn, given: Any, kind: str) -> Any:
     known = ops.logical_or(given <= 0, given > 0)  # not NaN; TensorFlow Lite has no isnan
     missing = ops.logical_not(known)
     filled = ops.where(missing, ops.full_like(given, column.fill), given)
-    scaled = (filled - np.asarray(column.mean, kind)) / np.asarray(column.scale, kind)
+    scale = np.asarray(column.scale, kind)
+    # The mean in two parts, since float32 has but seven digits; divided in between, since
+    # converters would add what is subtracted one after the other.
+    mean = np.asarray(column.mean, kind)
+    scaled = (filled - mean) / scale
+    if kind == "float32":
+        scaled -= np.asarray((column.mean - float(mean)) / column.scale, kind)
     scaled = ops.cast(ops.clip(scaled, -float(LARGEST), float(LARGEST)), "float32")
     if not column.marks_missing:
         return scaled

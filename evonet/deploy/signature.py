@@ -88,7 +88,7 @@ def pixel_kind(preparation: ImagePreparation) -> str:
     """The numbers that an image has, by NumPy's name."""
     if not preparation.whole:
         return "float32"
-    return "uint8" if preparation.scale <= 255 else "int32"
+    return "uint8" if preparation.scale == 255 else "int32"  # which may be below zero
 
 
 def output_classes(target: Target) -> list[int] | list[str]:
@@ -151,8 +151,9 @@ def example_rows(preparation: Preparation, rng: np.random.Generator, n: int = 64
         n: rows; more where a column has more categories.
     """
     if isinstance(preparation, ImagePreparation):
-        pixels = rng.uniform(0, preparation.scale, (n, *preparation.shape))
-        return pixels.astype(pixel_kind(preparation))
+        kind = pixel_kind(preparation)
+        least = 0 if kind == "uint8" else -preparation.scale
+        return rng.uniform(least, preparation.scale, (n, *preparation.shape)).astype(kind)
     words = [c for c in preparation.columns if isinstance(c, CategoricalColumn)]
     n = max([n, *(len(column.categories) + 2 for column in words)])
     return pd.DataFrame({c.name: _example(c, rng, n) for c in preparation.columns})

@@ -198,7 +198,7 @@ def give_up_less(view: View) -> Iterator[Step]:
 def try_more(view: View) -> Iterator[Step]:
     """A short search."""
     n = len(view.points)
-    if view.searched and view.winner is not None and n < 100:
+    if view.searched and view.winner is not None and n < 100 and not view.all_tried:
         tried = "One network says" if n == 1 else f"{n} networks say"
         yield Step(
             "The search was short",
@@ -209,12 +209,12 @@ def try_more(view: View) -> Iterator[Step]:
 
 
 def resume_text(view: View) -> str:
-    """How to search on for as long again."""
-    folder = quote(str(view.record.folder))
-    minutes = view.config.get("max_minutes")
+    """How to search on for as long again, whichever limit it came to."""
+    most = max(2 * (len(view.generations) - 1), view.config.get("generations", 0), 30)
+    flags = [f"--generations {most}"]
+    minutes, trainings = view.config.get("max_minutes"), view.config.get("max_trainings")
     if minutes is not None:
-        return f"evonet resume {folder} --max-minutes {2 * minutes:g}"
-    trainings = view.config.get("max_trainings")
+        flags.append(f"--max-minutes {2 * minutes:g}")
     if trainings is not None:
-        return f"evonet resume {folder} --max-trainings {2 * trainings}"
-    return f"evonet resume {folder} --generations {2 * max(len(view.generations) - 1, 15)}"
+        flags.append(f"--max-trainings {2 * trainings}")
+    return " ".join(["evonet resume", quote(str(view.record.folder)), *flags])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shlex import quote
 
 from evonet.diagnosis.finding import Finding
 from evonet.diagnosis.layers import COLUMNS, LayerHealth
@@ -16,8 +17,14 @@ _MOST_LAYERS = 20
 def health_section(view: View) -> Section | None:
     """Verdicts on the winner's learning, its layers and its errors."""
     diagnosis = view.diagnosis
-    if diagnosis is None:
+    if diagnosis is None and view.winner is None:
         return None
+    if diagnosis is None:
+        why = (
+            "To say how the network learned takes its data, which a live page does not read, and a "
+            "report cannot once they are gone. Where they are, this says it: evonet diagnose "
+        )
+        return Section("Health of the winner", why + quote(str(view.record.folder)), ())
     wrong = [finding for finding in diagnosis.findings if not finding.fine]
     blocks = [Text(_said(finding), "warning") for finding in wrong]
     if not wrong:

@@ -12,6 +12,7 @@ from evonet.champion.winner import Winner
 from evonet.fitness import WORST, fitness, rank
 from evonet.genome import Genome
 from evonet.metrics import METRICS, Metric
+from evonet.phrases import ALL_TRIED
 from evonet.progress import RunResult, read_result
 from evonet.report.importance import Analysis, analyse, at_one_stage
 from evonet.report.tables import (
@@ -124,6 +125,11 @@ class View:
     def searched(self) -> bool:
         """Whether there is a search at all, rather than one genome that was given."""
         return not self.record.fact("given")
+
+    @property
+    def all_tried(self) -> bool:
+        """Whether the search ended since there was no other network to try."""
+        return (self.result.reason or "").endswith(ALL_TRIED)
 
     @cached_property
     def points(self) -> list[Point]:

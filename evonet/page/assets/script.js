@@ -144,10 +144,13 @@
     document.getElementById("points").textContent = next.getElementById("points").textContent;
     const top = [...main.children].find((s) => s.getBoundingClientRect().bottom > 0);
     const before = top ? top.getBoundingClientRect().top : 0;
+    const within = (section) => [...section.querySelectorAll("a, summary, [tabindex]")];
+    let back = null;  // to where the focus was
     [...next.getElementById("main").children].forEach((fresh, i) => {
       const old = document.getElementById(fresh.id);
       if (!old) return main.insertBefore(fresh, main.children[i] || null);
-      if (!differ(old, fresh) || old.contains(document.activeElement)) return;
+      if (!differ(old, fresh)) return;
+      if (old.contains(document.activeElement)) back = [fresh, within(old).indexOf(document.activeElement)];
       const open = [...old.querySelectorAll("details")].map((d) => d.open);
       fresh.querySelectorAll("details").forEach((d, k) => (d.open = Boolean(open[k])));
       old.replaceWith(fresh);
@@ -165,6 +168,7 @@
     }
     document.getElementById("news").textContent = document.getElementById("state").textContent;
     prepare();
+    if (back) within(back[0])[back[1]]?.focus({ preventScroll: true });
   };
   const ask = async () => {
     try {
