@@ -14,11 +14,13 @@ machine. References other than FLAML take what they take.
 All of them see the arrays that evonet prepares, train on 60 % of the rows, in which classes (where
 there are any) weigh the same, choose by the validation part (20 %: balanced accuracy, or RMSE) and
 are scored once on the test part. evonet also trains its finalists on other splits of these 80 %. A
-seed is of split and search. Networks train as long as evonet's candidates do by default. Searches
-with Keras have evonet's own search space; scikit-learn's networks have what they can of it.
+seed is of split and search. Networks train as long as evonet's candidates do by default; evonet
+trains its winner once more, for longer. Searches with Keras have evonet's own search space;
+scikit-learn's networks have what they can of it; evonet begins with the networks it ships with.
 
-Which packages it takes: keras-tuner, optuna, flaml and lightgbm. A row whose package is missing
-is named and left out. After a change of evonet, delete its lines from FILE.
+Which packages it takes: keras-tuner, optuna, "flaml[automl]" and lightgbm. A row whose package is
+missing is named and left out. After a change of evonet, measure all rows anew: others of another
+day are of a machine that was as busy as it was then.
 """
 
 from __future__ import annotations
@@ -72,7 +74,7 @@ def main() -> None:
             len(cores()),
             arguments.data.resolve(),
             file,
-            versions(),
+            {"versions": versions(), "cpu": machine()["cpu"]},
             lambda: time.monotonic() >= stop,
         ):
             print(_said(record), file=sys.stderr, flush=True)

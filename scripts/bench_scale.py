@@ -5,8 +5,8 @@
     python scripts/bench_scale.py --json FILE
 
 A real search of digits is run first; each simulated training then takes what one of its trainings
-took, and in a second part a hundred times as long, as on larger data. Everything else is what a
-run does: asking, telling, writing the record to disk.
+took, and in a second part a hundred times as long, as on larger data. All else is what a run does,
+but for sending portions to processes: asking, telling, writing the record to disk.
 """
 
 from __future__ import annotations

@@ -141,14 +141,15 @@ class Jobs:
         return processes.Finished(60.0, 10.0, result)
 
 
-def measured(file: Path, most: int = 1000) -> list[Record]:
+def measured(file: Path, most: int = 1000, cpu: str = "one") -> list[Record]:
     """Measure what is wanted, at most so many of them."""
     left = iter(range(most))
 
     def is_over() -> bool:
         return next(left, None) is None
 
-    list(quality.measure(WANTED, 1.0, 2, Path("data"), file, {"evonet": "1"}, is_over))
+    where = {"versions": {"evonet": "1"}, "cpu": cpu}
+    list(quality.measure(WANTED, 1.0, 2, Path("data"), file, where, is_over))
     return [replace(r, details={}) for r in quality.read_records(file)]
 
 
@@ -186,6 +187,17 @@ def test_a_failure_is_a_record_that_is_tried_again(
     assert not any(r.error for r in measured(file))
     assert jobs.calls[-1] == jobs.calls[1]
     assert len(jobs.calls) == len(WANTED) + 1
+
+
+def test_processors_are_not_mixed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    jobs, file = Jobs(monkeypatch), tmp_path / "scores"
+    measured(file, most=3)
+    with pytest.raises(SystemExit, match=r"was measured on one, and this is another: .* --scores"):
+        measured(file, cpu="another")
+    assert len(jobs.calls) == 3
+    assert len(measured(file, most=0, cpu="another")) == 3  # only to print them
+    measured(file)
+    measured(file, cpu="another")  # nothing is left to measure
 
 
 def test_other_minutes_and_cores_are_other_records() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench.faults import FAULTS, faults
+from bench.kills import Outcome, _account, kills
 from bench.long_run import long_run
 from bench.scale import scale
 from bench.simulated import Park
@@ -29,6 +30,25 @@ def test_a_run_holds_as_many_files_at_its_end_as_at_its_start() -> None:
         assert [row["candidates"] for row in rows] == [40, 80, 160, 240, 320, 400]
         assert len({row["open files"] for row in rows}) == 1
         assert all(1_000 < row["record bytes a candidate"] < 5_000 for row in rows[1:])
+
+
+@NEEDS_PROC
+def test_what_is_killed_goes_on_and_loses_nothing() -> None:
+    table = kills(2)
+    found = {row["figure"]: row["count"] for row in columns(table)}
+    assert found["kills survived"] == 2, table
+    assert found["trainings begun"] > 60
+    assert not any(found[name] for name in found if "differ" in name or "damaged" in name), table
+    assert not any(found[name] for name in found if "repeated" in name or "ended" in name), table
+
+
+def test_a_kill_loses_what_was_begun_and_is_not_in_the_record() -> None:
+    said = ["begin a", "end a", "begin b", "begin b", "end b", "begin c", "end c", "begin d"]
+    outcome = Outcome()
+    _account(outcome, said, before={"d"}, after={"a", "b", "d"})
+    # b was begun twice, as after the death of a worker; c was never written down.
+    assert (outcome.trainings, outcome.lost, outcome.finished) == (5, 2, 1)
+    assert outcome.repeated == 1  # d
 
 
 def test_without_a_barrier_workers_idle_less() -> None:

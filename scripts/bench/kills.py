@@ -32,6 +32,10 @@ _KILLS_OF_A_RUN = 20
 _ENDS = (130, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 
 
+#: What is done to a run: False where there was nobody to do it to.
+Way = Callable[[subprocess.Popen[str], random.Random], bool]
+
+
 @dataclass
 class Outcome:
     """What kills did to some runs.
@@ -41,8 +45,8 @@ class Outcome:
         runs: that were killed and resumed until they ended.
         differ: of them, those whose history is not that of the run that was not killed.
         damaged: records that SQLite found damaged after a kill.
-        trainings: that were begun, in all sessions.
-        lost: begun and not in the record when the run was killed, and so trained again.
+        trainings: that were begun, as often as they were, in all sessions.
+        lost: begun without getting into the record by that, and so trained again.
         finished: of these, how many had come to their end.
         repeated: trained again though the record had them.
         failures: sessions that ended with another exit code than the kill explains.
@@ -71,34 +75,51 @@ def _workers(process: subprocess.Popen[str]) -> list[int]:
     return found
 
 
-def _kill_worker(process: subprocess.Popen[str], rng: random.Random) -> None:
-    if workers := _workers(process):
-        os.kill(rng.choice(workers), signal.SIGKILL)
+def _to_worker(number: signal.Signals) -> Way:
+    def send(process: subprocess.Popen[str], rng: random.Random) -> bool:
+        workers = _workers(process)
+        if workers:
+            os.kill(rng.choice(workers), number)
+        return bool(workers)
+
+    return send
 
 
-def _kill_all(process: subprocess.Popen[str], _: random.Random) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
+def _to_all(number: signal.Signals) -> Way:
+    def send(process: subprocess.Popen[str], _: random.Random) -> bool:
+        os.killpg(process.pid, number)
+        return True
+
+    return send
 
 
-def _interrupt_twice(process: subprocess.Popen[str], rng: random.Random) -> None:
+def _to_run(number: signal.Signals) -> Way:
+    def send(process: subprocess.Popen[str], _: random.Random) -> bool:
+        process.send_signal(number)
+        return True
+
+    return send
+
+
+def _interrupt_twice(process: subprocess.Popen[str], rng: random.Random) -> bool:
     os.killpg(process.pid, signal.SIGINT)
     time.sleep(rng.uniform(0, 0.5))
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGINT)
+    return True
 
 
-def _signal(number: signal.Signals) -> Callable[[subprocess.Popen[str], random.Random], None]:
-    return lambda process, _: process.send_signal(number)
-
-
-#: What is done to a run. SIGKILL is also what the kernel sends where memory is out.
-WAYS: Mapping[str, Callable[[subprocess.Popen[str], random.Random], None]] = MappingProxyType(
+#: SIGKILL is also what the kernel sends where memory is out, SIGTERM to all what schedulers of jobs
+#: send.
+WAYS: Mapping[str, Way] = MappingProxyType(
     {
-        "SIGKILL to the run": _signal(signal.SIGKILL),
-        "SIGKILL to a worker": _kill_worker,
-        "SIGKILL to all": _kill_all,
-        "SIGTERM": _signal(signal.SIGTERM),
-        "Ctrl-C": _signal(signal.SIGINT),
+        "SIGKILL to the run": _to_run(signal.SIGKILL),
+        "SIGKILL to a worker": _to_worker(signal.SIGKILL),
+        "SIGKILL to all": _to_all(signal.SIGKILL),
+        "SIGTERM to the run": _to_run(signal.SIGTERM),
+        "SIGTERM to a worker": _to_worker(signal.SIGTERM),
+        "SIGTERM to all": _to_all(signal.SIGTERM),
+        "Ctrl-C": _to_run(signal.SIGINT),
         "Ctrl-C twice": _interrupt_twice,
     }
 )
@@ -140,10 +161,10 @@ def _one_run(folder: Path, seed: int, most: int, outcome: Outcome) -> None:
         command: tuple[str, ...] = ("resume", str(killed), "--quiet")
         if not exists(killed):
             command = ("evolve", *settings, *place_of(killed))
-        way = _session(log, killed, command, rng, left > 0, outcome)
-        if way is None:
+        before = sum(outcome.kills.values())
+        if _session(log, killed, command, rng, left, outcome):
             break
-        left -= 1
+        left -= sum(outcome.kills.values()) - before
     outcome.runs += 1
     outcome.differ += history(killed) != history(whole)
 
@@ -153,27 +174,35 @@ def _session(
     run: Path,
     command: tuple[str, ...],
     rng: random.Random,
-    is_killed: bool,
+    most: int,
     outcome: Outcome,
-) -> str | None:
-    """One session of a run, and what came of it; None once the run is over, else how it ended."""
+) -> bool:
+    """One session of a run, with at most so many kills; whether the run is over then.
+
+    A session goes on after the kill of a worker, and is killed again.
+    """
     before, n_logged = recorded(run), len(_lines(log))
-    process, way = _start(log, *command), "no kill"
-    if is_killed:
+    process, way, n = _start(log, *command), "no kill", 0
+    while n < most:
         with suppress(subprocess.TimeoutExpired):
             process.wait(rng.uniform(0.5, _LONGEST))
-    if is_killed and process.poll() is None:
-        way = rng.choice(list(WAYS))
-        WAYS[way](process, rng)
-        outcome.kills[way] += 1
+        if process.poll() is not None:
+            break
+        tried = rng.choice(list(WAYS))
+        if WAYS[tried](process, rng):
+            way, n = tried, n + 1
+            outcome.kills[way] += 1
+            if not way.endswith("a worker"):
+                break
     _, errors = process.communicate()
     _account(outcome, _lines(log)[n_logged:], before, recorded(run))
     outcome.damaged += not is_whole(run)
     if process.returncode == 0:
-        return None
-    if way == "no kill" or process.returncode not in _ENDS:
+        return True
+    is_explained = way != "no kill" and not way.endswith("a worker")
+    if not is_explained or process.returncode not in _ENDS:
         outcome.failures.append(f"{way}: exit code {process.returncode}: {errors[-300:]}")
-    return None if way == "no kill" else way
+    return not is_explained
 
 
 def _start(log: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -185,9 +214,10 @@ def _lines(log: Path) -> list[str]:
 
 
 def _account(outcome: Outcome, lines: list[str], before: set[str], after: set[str]) -> None:
-    begun = {line.partition(" ")[2] for line in lines if line.startswith("begin ")}
-    ended = {line.partition(" ")[2] for line in lines if line.startswith("end ")}
-    outcome.trainings += len(begun)
-    outcome.lost += len(begun - after)
-    outcome.finished += len(ended - after)
-    outcome.repeated += len(begun & before)
+    begun = Counter(line.partition(" ")[2] for line in lines if line.startswith("begin "))
+    ended = Counter(line.partition(" ")[2] for line in lines if line.startswith("end "))
+    kept = Counter(after)  # once each
+    outcome.trainings += begun.total()
+    outcome.lost += (begun - kept).total()
+    outcome.finished += (ended - kept).total()
+    outcome.repeated += sum(n for training, n in begun.items() if training in before)

@@ -100,8 +100,14 @@ def _cpu_model() -> str:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    said = {}
+    for line in reversed(lines):  # of the first core
+        name, _, value = line.partition(":")
+        said[name.strip()] = value.strip()
+    if "model name" not in said:
+        return platform.machine()
+    kind = ", ".join(f"{n.split()[-1]} {said[n]}" for n in ("cpu family", "model") if n in said)
+    return said["model name"] + (f" ({kind})" if kind else "")
 
 
 def _memory_gib() -> float | None:

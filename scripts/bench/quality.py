@@ -133,7 +133,8 @@ class Record:
         trainings: how many it did.
         seconds: from the start of its process to the end.
         peak_mib: the most memory it and its workers held.
-        details: what else it said, versions, and the load average of the machine at its end.
+        details: what else it said, versions, the processor, and the load average of the machine at
+            its end.
         error: why it failed; empty if it did not.
     """
 
@@ -181,7 +182,7 @@ def measure(
     cores: int,
     folder: Path,
     file: Path,
-    versions: Mapping[str, str],
+    where: Mapping[str, Any],
     is_over: Callable[[], bool],
 ) -> Iterator[Record]:
     """Measure what the file does not hold yet, and add it there; failures are tried again.
@@ -192,27 +193,38 @@ def measure(
         cores: cores that are used.
         folder: of the data.
         file: where records are kept.
-        versions: written down with each record.
+        where: versions and ``cpu``, written down with each record.
         is_over: asked before each; True begins no more.
 
     Yields:
         Each new record.
+
+    Raises:
+        SystemExit: the file holds figures of another processor, which those of this one cannot be
+            put beside.
     """
-    done = {record.key for record in read_records(file) if not record.error}
+    known = read_records(file)
+    others = {str(record.details.get("cpu")) for record in known} - {str(where["cpu"])}
+    done = {record.key for record in known if not record.error}
     for seed, data, method in wanted:
         blank = Record(data.name, method.name, seed, minutes, cores)
         if blank.key in done:
             continue
         if is_over():
             return
-        record = _measured(blank, data, method, folder, versions)
+        if others:
+            raise SystemExit(
+                f"{file} was measured on {' and '.join(sorted(others))}, and this is "
+                f"{where['cpu']}: searches by the minute cannot be compared. Pass another --scores."
+            )
+        record = _measured(blank, data, method, folder, where)
         with file.open("a", encoding="utf-8") as lines:
             lines.write(record.to_line())
         yield record
 
 
 def _measured(
-    blank: Record, data: DataSet, method: Method, folder: Path, versions: Mapping[str, str]
+    blank: Record, data: DataSet, method: Method, folder: Path, where: Mapping[str, Any]
 ) -> Record:
     started = time.time()
     arguments = {
@@ -226,7 +238,7 @@ def _measured(
     }
     times, seconds = _GRACE
     most_seconds = times * 60 * blank.minutes + seconds
-    common = {**asdict(blank), "details": {"versions": dict(versions)}}
+    common = {**asdict(blank), "details": dict(where)}
     try:
         finished = run_job(method.job, arguments, method.environment, most_seconds)
     except JobError as error:

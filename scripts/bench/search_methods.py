@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random as python_random
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,8 @@ Place = tuple[int, ...]
 Method = Callable[[HpoTable, int, int], Place]
 
 _EA_POPULATION = 20
+#: Inputs of the networks whose parameters are counted: the tables do not say.
+_INPUTS = 30
 #: Generations for each training, after which a search that trains nothing new is ended.
 _MOST_GENERATIONS = 0.5
 
@@ -78,11 +80,35 @@ def ea_simple(table: HpoTable, n_trainings: int, seed: int) -> Place:
 
 def optuna_tpe(table: HpoTable, n_trainings: int, seed: int) -> Place:
     """Optuna's default sampler; numbers as numbers, on a log scale where they are powers."""
+    return _tpe_ranked(table, n_trainings, np.random.default_rng(seed), seed)[0]
+
+
+def optuna_tpe_revalidated(table: HpoTable, n_trainings: int, seed: int) -> Place:
+    """The same, with as many trainings spent on choosing among its best as evonet spends."""
+    config, rng = RunConfig(), np.random.default_rng(seed)
+    n = count_finalists(config.finalists, config.repeats, n_trainings)
+    ranked = _tpe_ranked(table, n_trainings - n * config.repeats, rng, seed)
+    return _best_again(table, ranked[:n], config.repeats, rng)
+
+
+def _best_again(
+    table: HpoTable, finalists: Sequence[Place], repeats: int, rng: np.random.Generator
+) -> Place:
+    """The finalist of the lowest mean when each is trained again."""
+
+    def again(place: Place) -> float:
+        return float(np.mean([table.train_at(place, rng) for _ in range(repeats)]))
+
+    return min(finalists, key=again)
+
+
+def _tpe_ranked(
+    table: HpoTable, n_trainings: int, rng: np.random.Generator, seed: int
+) -> list[Place]:
+    """All configurations that Optuna tried, best first, each by its best training."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    rng = np.random.default_rng(seed)
-    names = list(table.values)
 
     def suggest(trial: Any) -> Place:
         place = []
@@ -97,10 +123,14 @@ def optuna_tpe(table: HpoTable, n_trainings: int, seed: int) -> Place:
         warnings.simplefilter("ignore")
         study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
         study.optimize(lambda trial: table.train_at(suggest(trial), rng), n_trials=n_trainings)
-    chosen = study.best_params
+    trials = sorted(study.trials, key=lambda trial: trial.value or 0.0)
+    return list(dict.fromkeys(_place(table, trial.params) for trial in trials))
+
+
+def _place(table: HpoTable, chosen: Mapping[str, Any]) -> Place:
     return tuple(
-        table.values[n].index(chosen[n]) if isinstance(table.values[n][0], str) else chosen[n]
-        for n in names
+        values.index(chosen[name]) if isinstance(values[0], str) else chosen[name]
+        for name, values in table.values.items()
     )
 
 
@@ -116,6 +146,9 @@ class _Repeating(Search):
 class Evonet:
     """A search of evonet's with its default settings, or changed ones.
 
+    Without what the tables have no place for: the genomes that a run starts with (it draws them all
+    here), and giving up early.
+
     Attributes:
         method: as in ``--method``.
         changes: fields of ``SearchSettings`` that differ from the default.
@@ -124,6 +157,7 @@ class Evonet:
         unseen: whether a genome is asked for only once.
         cached: whether a configuration that is asked for again is not trained again.
         adapted: whether mutations are drawn by the credit they earned.
+        sized: whether of equal scores the smaller network is the better one.
     """
 
     method: str = "ga"
@@ -133,6 +167,7 @@ class Evonet:
     unseen: bool = True
     cached: bool = True
     adapted: bool = True
+    sized: bool = True
 
     def __call__(self, table: HpoTable, n_trainings: int, seed: int) -> Place:
         rng = np.random.default_rng(seed)
@@ -142,6 +177,8 @@ class Evonet:
         method = EVONET_METHODS[self.method]
         kind = Search if self.unseen else _Repeating
         search = kind(table.space, replace(settings, **self.changes), method, seed)
+        if self.sized:
+            search = replace(search, size_of=lambda genome: genome.parameter_count(_INPUTS, 1))
         losses: dict[Place, float] = {}
         n_trained = 0
         n_finalists = 0
@@ -166,17 +203,14 @@ class Evonet:
         ranked = sorted(losses, key=lambda place: losses[place])
         if not n_finalists:
             return ranked[0]
-
-        def again(place: Place) -> float:
-            return float(np.mean([table.train_at(place, rng) for _ in range(self.repeats)]))
-
-        return min(ranked[:n_finalists], key=again)
+        return _best_again(table, ranked[:n_finalists], self.repeats, rng)
 
 
 METHODS: Mapping[str, Method] = {
     "random": random_search,
     "eaSimple": ea_simple,
     "Optuna TPE": optuna_tpe,
+    "Optuna TPE, revalidated": optuna_tpe_revalidated,
     "evonet aging": Evonet("aging"),
     "evonet tpe": Evonet("tpe"),
     "evonet": Evonet(),
@@ -192,4 +226,5 @@ ABLATIONS: Mapping[str, Method] = {
     "no adaptation": Evonet(adapted=False),
     "no crossover": Evonet(changes={"crossover_rate": 0.0}),
     "no screening": Evonet(changes={"screened": 1}),
+    "no parsimony": Evonet(sized=False),
 }
