@@ -202,11 +202,16 @@ def test_live_page_takes_over_what_changed_and_stays_where_it_is(
         page = tab.page
         page.goto(f"http://127.0.0.1:{watched.port}/")
         page.locator("#protocol summary").first.click()
+        page.locator("#fitness summary").first.focus()
         page.evaluate("document.getElementById('protocol').scrollIntoView({behavior: 'instant'})")
         before = page.evaluate("document.getElementById('protocol').getBoundingClientRect().top")
+        figure = page.locator("#fitness figure").first.inner_html()
         with RunRecord(watched.folder) as record:
             add(record, "later", Planted(genome(99), 0.999))
         page.get_by_text("scores 0.9990 on the validation part").wait_for(timeout=60_000)
+        assert page.locator("#fitness figure").first.inner_html() != figure
+        focus = "[document.activeElement.tagName, document.activeElement.closest('section').id]"
+        assert page.evaluate(focus) == ["SUMMARY", "fitness"]
         after = page.evaluate("document.getElementById('protocol').getBoundingClientRect().top")
         assert after == pytest.approx(before, abs=2)  # pixels
         assert page.locator("#protocol details").first.get_attribute("open") is not None

@@ -146,7 +146,9 @@
     const before = top ? top.getBoundingClientRect().top : 0;
     const within = (section) => [...section.querySelectorAll("a, summary, [tabindex]")];
     let back = null;  // to where the focus was
-    [...next.getElementById("main").children].forEach((fresh, i) => {
+    const sections = [...next.getElementById("main").children];  // which move from there to here
+    const ids = new Set(sections.map((section) => section.id));
+    sections.forEach((fresh, i) => {
       const old = document.getElementById(fresh.id);
       if (!old) return main.insertBefore(fresh, main.children[i] || null);
       if (!differ(old, fresh)) return;
@@ -155,7 +157,7 @@
       fresh.querySelectorAll("details").forEach((d, k) => (d.open = Boolean(open[k])));
       old.replaceWith(fresh);
     });
-    [...main.children].forEach((old) => next.getElementById(old.id) || old.remove());
+    [...main.children].forEach((old) => ids.has(old.id) || old.remove());
     for (const id of ["state", "verdict"]) {
       const fresh = next.getElementById(id);
       if (document.getElementById(id).outerHTML !== fresh.outerHTML) document.getElementById(id).replaceWith(fresh);
