@@ -142,7 +142,8 @@
     const main = document.getElementById("main");
     known = JSON.parse(next.getElementById("points").textContent);
     document.getElementById("points").textContent = next.getElementById("points").textContent;
-    const top = [...main.children].find((s) => s.getBoundingClientRect().bottom > 0);
+    // What is read stays where it is: the first section of which more than an edge shows.
+    const top = [...main.children].find((s) => s.getBoundingClientRect().bottom > 60);
     const before = top ? top.getBoundingClientRect().top : 0;
     const within = (section) => [...section.querySelectorAll("a, summary, [tabindex]")];
     let back = null;  // to where the focus was
