@@ -191,6 +191,23 @@ class TestPredictCommand:
             assert (output.read_text() if output.exists() else None) == before
             assert list(output.parent.iterdir()) == ([output] if before else [])
 
+    def test_words_that_training_had_not_are_told_once_for_all_portions(
+        self, wine: tuple[RunResult, Path], tmp_path: Path, capsys, monkeypatch
+    ) -> None:
+        result, table = wine
+        frame = pd.read_csv(table)
+        frame.loc[[3, 100, 170], "hue"] = ["odd", "\x1b[31mred", "odd"]
+        frame.to_csv(tmp_path / "n.csv", index=False)
+        self.in_portions(monkeypatch)
+        for output in (None, tmp_path / "out.csv"):
+            predict_command(run=str(result.folder), file=tmp_path / "n.csv", output=output)
+            assert capsys.readouterr().err == (
+                "evonet: Column 'hue': 3 rows have words that training had not, such as 'odd', "
+                "'\\x1b[31mred'.\n"
+            )
+        predict_command(run=str(result.folder), file=table)
+        assert capsys.readouterr().err == ""
+
     def test_output_is_what_standard_output_gets_and_links_stay(
         self, wine: tuple[RunResult, Path], tmp_path: Path, capsys, monkeypatch
     ) -> None:

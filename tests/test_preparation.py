@@ -23,6 +23,7 @@ from evonet.data.preparation import (
     Preparation,
     TablePreparation,
     fit_preparation,
+    words_of,
 )
 from evonet.data.stored_preparation import preparation_from_dict
 
@@ -93,6 +94,26 @@ def test_any_table_becomes_finite_numbers_of_the_promised_width(
     assert len(kept) + len(notes) == frame.shape[1]
     assert all(c.inputs for c in preparation.columns)
     assert all(len(c.categories) <= most for c in preparation.columns if hasattr(c, "categories"))
+
+
+@given(table=tables(), most=st.integers(2, 6))
+def test_rows_without_an_input_for_their_word_are_told(
+    table: tuple[pd.DataFrame, np.ndarray], most: int
+) -> None:
+    frame, train = table
+    preparation, _ = fit_preparation(frame.iloc[train], most)
+    x = pd.DataFrame(preparation.transform(frame))
+    told = {unseen.column: unseen for unseen in preparation.unseen(frame)}
+    start = 0
+    for column in preparation.columns:
+        if isinstance(column, CategoricalColumn):
+            without = x.iloc[:, start : start + len(column.categories)].sum(axis=1) == 0
+            assert (told[column.name].n_rows if column.name in told else 0) == without.sum()
+            if column.name in told:
+                words = {*words_of(frame[column.name][without])}
+                assert {*told[column.name].examples} <= words
+                assert len(told[column.name].examples) == min(3, len(words))
+        start += len(column.inputs)
 
 
 @given(table=tables(), most=st.integers(2, 6))
@@ -330,9 +351,9 @@ def test_inputs_keep_the_order_of_the_columns() -> None:
 
 def test_missing_columns_are_named(refuses) -> None:
     preparation = fit(**{f"c{i}": [1.0, 2.0] for i in range(9)})
-    with refuses("1 of 9 columns of training is missing: 'c4'. Give a table that has them"):
+    with refuses("1 of 9 columns of training is missing: 'c4'. The table has 'c0', 'c1'"):
         preparation.transform(pd.DataFrame({f"c{i}": [1.0] for i in range(9) if i != 4}))
-    with refuses("9 of 9 columns of training are missing: 'c0', .*'c5'. Give"):
+    with refuses("9 of 9 .* missing: 'c0', .*'c5' and 3 more. The table has 'other'"):
         preparation.transform(pd.DataFrame({"other": [1.0]}))
     with refuses("Expected a table with the columns of training, got an array"):
         preparation.transform(np.ones((2, 9)))

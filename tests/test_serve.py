@@ -82,6 +82,13 @@ def test_rows_are_answered_as_predict_answers_them(served: Served, words: Predic
         assert row == {"new": pytest.approx(own[0]), "old": pytest.approx(own[1])}
 
 
+def test_words_that_training_had_not_are_noted(words: Predictor) -> None:
+    assert "notes" not in asked(words, *ROWS)
+    said = asked(words, *ROWS, {"age": 1, "town": "Rome"})
+    assert said["notes"] == ["Column 'town': 1 row has words that training had not, such as 'Rome'."]
+    assert len(said["predictions"]) == 3
+
+
 def test_it_says_what_it_takes_and_gives(served: Served) -> None:
     said = json.loads(served.ask("/")[2])
     row = {"age": "a number or null", "town": "a word or null"}

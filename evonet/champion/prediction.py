@@ -19,6 +19,7 @@ from evonet.champion.winner import Winner, no_winner
 from evonet.data.files import read_portions
 from evonet.data.stored_preparation import preparation_from_dict
 from evonet.data.target import Target
+from evonet.data.unseen import Unseen, together
 from evonet.errors import ConfigError, RecordError
 from evonet.genome import Genome
 from evonet.store.record import RunRecord
@@ -74,7 +75,10 @@ def _shapes(layout: Layout) -> list[tuple[tuple[int, ...], np.dtype]]:
 
 
 def predict_file(
-    predictor: Predictor, file: Path, probabilities: bool = False
+    predictor: Predictor,
+    file: Path,
+    probabilities: bool = False,
+    unseen: list[Unseen] | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Predictions for the rows of a file, in portions of it, so that it may be larger than memory.
 
@@ -82,6 +86,7 @@ def predict_file(
         predictor: what predicts.
         file: a table with the columns of training in any order, or an NPZ file of images.
         probabilities: whether to add a column per class.
+        unseen: takes up what words of each portion have no input.
 
     Returns:
         Tables, one after the other, with one row per row of the file: the column ``prediction``, in
@@ -97,6 +102,8 @@ def predict_file(
         raise ConfigError("A quantity has no probabilities. Leave out --probabilities.")
     for features in read_portions(file, predictor.preparation.words):
         predictions = predictor.predictions(features)
+        if unseen is not None:
+            unseen[:] = together([*unseen, *predictor.preparation.unseen(features)])
         table = pd.DataFrame({"prediction": target.labels(predictions)})
         if probabilities:
             for i, label in enumerate(target.classes):

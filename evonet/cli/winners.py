@@ -7,11 +7,17 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
 from evonet.cli.shared import RESULTS, Json, Port, Results, Run, folder_of
+
+if TYPE_CHECKING:
+    from evonet.data.unseen import Unseen
+
+#: Columns of which it is said that they have words which training had not.
+_MOST_COLUMNS = 6
 
 Ensemble = Annotated[
     bool, typer.Option("--ensemble", help="Of the run's ensemble instead of its one winner.")
@@ -34,8 +40,11 @@ def predict_command(
 ) -> None:
     """Predict rows of the original table with a run's winner, or with its ensemble."""
     from evonet.champion.prediction import load_predictor, predict_file
+    from evonet.sentences import plain
 
-    portions = predict_file(load_predictor(folder_of(run, results), ensemble), file, probabilities)
+    unseen: list[Unseen] = []
+    predictor = load_predictor(folder_of(run, results), ensemble)
+    portions = predict_file(predictor, file, probabilities, unseen)
     first = next(portions)  # what cannot be predicted is refused before anything is written
     lines = (
         portion.to_csv(index=False, header=i == 0)
@@ -43,9 +52,13 @@ def predict_command(
     )
     if output is not None:
         _write_whole(output, lines)
-        return
-    for text in lines:  # where nobody reads on, as in `| head`, typer ends it without a word
-        typer.echo(text, nl=False)
+    else:
+        for text in lines:  # where nobody reads on, as in `| head`, typer ends it without a word
+            typer.echo(text, nl=False)
+    for line in unseen[:_MOST_COLUMNS]:
+        typer.echo(f"evonet: {plain(line)}", err=True)
+    if len(unseen) > _MOST_COLUMNS:
+        typer.echo(f"evonet: So have {len(unseen) - _MOST_COLUMNS} more columns.", err=True)
 
 
 def _write_whole(file: Path, lines: Iterable[str]) -> None:

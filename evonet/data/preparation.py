@@ -14,7 +14,9 @@ import pandas as pd
 
 from evonet.data.files import MISSING_WORDS, Features
 from evonet.data.sources import holds_numbers
+from evonet.data.unseen import Unseen
 from evonet.errors import DataError
+from evonet.phrases import listed
 
 #: Raise it when a preparation of the same data changes, so that old scores are not taken for new.
 VERSION = 1
@@ -91,6 +93,17 @@ class CategoricalColumn:
         places = np.asarray([index.get(word, len(index)) for word in words_of(column)], dtype=int)
         return np.eye(len(index) + 1, dtype=np.float32)[places][:, : len(self.inputs)]
 
+    def unseen(self, column: pd.Series) -> Unseen | None:
+        """The words that have no input of their own; None where all have one."""
+        if column.dtype == object:  # which may be anything, even what has no hash
+            column = pd.Series(words_of(column), dtype=object)
+        distinct = column.drop_duplicates()
+        new = np.asarray([word not in self.categories for word in words_of(distinct)], bool)
+        if not new.any():
+            return None
+        n_rows = int(column.isin(distinct[new]).sum())
+        return Unseen(self.name, n_rows, tuple(words_of(distinct[new][:3])), self.pools_rare)
+
 
 Column = NumericColumn | CategoricalColumn
 
@@ -130,9 +143,16 @@ class TablePreparation:
             raise DataError(
                 f"{len(missing)} of {len(names)} columns of training "
                 f"{'is' if len(missing) == 1 else 'are'} missing: "
-                f"{', '.join(map(repr, missing[:6]))}. Give a table that has them."
+                f"{listed(missing)}. The table has {listed(list(features.columns))}."
             )
         return np.concatenate([c.transform(features[c.name]) for c in self.columns], axis=1)
+
+    def unseen(self, features: Features) -> list[Unseen]:
+        """Columns with words that have no input of their own, of features ``transform`` takes."""
+        assert isinstance(features, pd.DataFrame)
+        words = [column for column in self.columns if isinstance(column, CategoricalColumn)]
+        found = [column.unseen(features[column.name]) for column in words]
+        return [unseen for unseen in found if unseen is not None]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -179,6 +199,10 @@ class ImagePreparation:
             )
         flat = features.reshape(len(features), int(np.prod(self.shape)))  # rows may be none
         return flat.astype(np.float32) / np.float32(self.scale)
+
+    def unseen(self, _: Features) -> list[Unseen]:
+        """As of a table: none."""
+        return []
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -29,7 +29,8 @@ def prediction_service(predictor: Predictor) -> Starlette:
 
     ``GET /`` says what it takes and gives. ``POST /predict`` takes ``{"instances": [...]}``, the
     rows as objects, as TensorFlow Serving takes them, and gives ``{"predictions": [...]}``, with
-    ``"probabilities"`` where there are classes. What is wrong with a request comes back as
+    ``"probabilities"`` where there are classes, and ``"notes"`` where words have no input. What is
+    wrong with a request comes back as
     ``{"error": ...}`` with status 400.
 
     Args:
@@ -86,6 +87,8 @@ def service_signature(predictor: Predictor) -> dict[str, Any]:
     answer = {"predictions": [outputs["prediction"]]}
     if "probabilities" in outputs:
         answer["probabilities"] = ["of each class, by its name"]
+    if preparation.words:
+        answer["notes"] = ["of words that training had not; left out where there are none"]
     return {"POST /predict": {"instances": [row]}, "answer": answer}
 
 
@@ -107,6 +110,8 @@ def answer(predictor: Predictor, body: bytes) -> dict[str, Any]:
             dict(zip(map(str, predictor.target.classes), row, strict=True))
             for row in predictions.round(6).tolist()
         ]
+    if unseen := predictor.preparation.unseen(features):
+        said["notes"] = [str(column) for column in unseen]
     return said
 
 
