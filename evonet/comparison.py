@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from evonet.champion.winner import no_winner
-from evonet.config import is_of_machines
-from evonet.errors import RecordError
+from evonet.config import flag_of, is_of_machines
+from evonet.errors import RecordError, shown
 from evonet.progress import read_result
 from evonet.store.record import RunRecord
 
@@ -41,9 +41,10 @@ def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
         if first is not None:
             for words, value in meaning.items():
                 if value != first[1][words]:
+                    named = _of_data(config, configs[0]) if words == "data" else ""
                     raise RecordError(
-                        f"{folder} and {first[0]} differ in {words}: their scores cannot be "
-                        "compared. Compare runs of one data set and metric."
+                        f"{folder} and {first[0]} differ in {words}{named}: their scores cannot "
+                        "be compared. Compare runs of one data set and metric."
                     )
         first = first or (folder, meaning)
         winner = result.winner
@@ -67,6 +68,16 @@ def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
     for row, config in zip(rows, configs, strict=True):
         row["group"] = _group(config, configs)
     return rows
+
+
+def _of_data(config: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """The settings of two runs for which their data may differ, as a clause."""
+    named = [
+        f"{flag_of(name)} is {shown(config[name])} and {shown(other[name])}"
+        for name in ("data", "target", "task", "drop")
+        if config[name] != other[name]
+    ]
+    return f" ({'; '.join(named)})" if named else ""
 
 
 def _group(config: Mapping[str, Any], configs: Sequence[Mapping[str, Any]]) -> str:

@@ -47,6 +47,11 @@ class Metric:
         """1 or -1: what turns a score into a number of which more is better, and back."""
         return 1 if self.maximise else -1
 
+    @property
+    def perfect(self) -> float:
+        """The best score there can be."""
+        return self.limits[1] if self.maximise else self.limits[0]
+
     def better(self, a: float, b: float) -> bool:
         """Whether score ``a`` beats score ``b``."""
         return self.sign * a > self.sign * b

@@ -1,8 +1,9 @@
-"""Shares and lists as they stand in a sentence, the same wherever evonet writes one."""
+"""Shares, lists and suggestions as they stand in a sentence, wherever evonet writes one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 #: How the reason ends for which a search is over that has nothing left to try.
 ALL_TRIED = "genomes are tried"
@@ -38,3 +39,19 @@ def listed(names: Sequence[str], most: int = 6) -> str:
     """
     shown = ", ".join(repr(str(name)[:40]) for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question after a name that is not known, with a space before it; empty where none is near.
+
+    Example:
+        >>> did_you_mean("incom", ["age", "income"]), did_you_mean("x", ["age"])
+        (" Did you mean 'income'?", '')
+    """
+    near = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r:.200}?" if near else ""
+
+
+def drops(columns: Iterable[str]) -> tuple[str, ...]:
+    """The flags that leave columns out."""
+    return tuple(word for name in columns for word in ("--drop", name))

@@ -195,6 +195,8 @@ def show_export(exported: dict[str, Any]) -> None:
         f"Checked   loaded again; of {exported['rows']} rows no prediction differs from the run's "
         f"by more than {exported['difference']:.1g}"
     )
+    # As a block of its own, flush left, that can be pasted.
+    lines += ["", *map(plain, exported["call"].splitlines())]
     show_lines((line, "") for line in lines)
 
 

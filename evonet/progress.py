@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from evonet.advice.finding import flatters_test
 from evonet.champion.baselines import Baseline
 from evonet.champion.noise import Noise
 from evonet.champion.winner import Winner
@@ -63,6 +65,8 @@ class RunResult:
         trainings: networks trained by this run, baselines and final fit not counted.
         seconds: wall-clock time of the search, all sessions together.
         noise: how far chance moves a score; None where no finalist was trained again.
+        doubts: findings of the data's check, as ``Finding.to_dict`` gives them, for which the score
+            of the test part may flatter too.
     """
 
     folder: Path
@@ -76,6 +80,7 @@ class RunResult:
     trainings: int
     seconds: float
     noise: Noise | None = None
+    doubts: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def interrupted(self) -> bool:
@@ -84,13 +89,21 @@ class RunResult:
 
     @property
     def beaten(self) -> tuple[Baseline, ...]:
-        """The baselines that the winner beats on the test part."""
-        return self._rivals(beaten=True)
+        """The baselines that the winner beats on the test part; not ``perhaps_beaten`` ones."""
+        return tuple(b for b in self._rivals(beaten=True) if not self._within_chance(b))
+
+    @property
+    def perhaps_beaten(self) -> tuple[Baseline, ...]:
+        """Those that it is ahead of, but whose score is within the 95 % interval of its own."""
+        return tuple(b for b in self._rivals(beaten=True) if self._within_chance(b))
 
     @property
     def as_good(self) -> tuple[Baseline, ...]:
-        """The baselines that it does not."""
+        """Those that are as good as the winner or better."""
         return self._rivals(beaten=False)
+
+    def _within_chance(self, baseline: Baseline) -> bool:
+        return self.winner is not None and self.winner.may_have(baseline.test_score)
 
     def _rivals(self, beaten: bool) -> tuple[Baseline, ...]:
         own = self.winner.test_score if self.winner else None
@@ -123,6 +136,7 @@ class RunResult:
             "ensemble": winner.ensemble.to_dict() if winner and winner.ensemble else None,
             "parameters": winner.parameters if winner else None,
             "baselines": [baseline.to_dict() for baseline in self.baselines],
+            "doubts": [dict(finding) for finding in self.doubts],
             "generations": self.generations,
             "trainings": self.trainings,
             "seconds": round(self.seconds, 3),
@@ -195,6 +209,7 @@ def read_result(record: RunRecord) -> RunResult:
         record.count_trainings(),
         record.search_seconds(),
         Noise.of(again, winner.genome.key, metric.sign, winner.on_splits) if winner else None,
+        tuple(f for f in record.fact("data").get("advice", []) if flatters_test(f)),
     )
 
 

@@ -78,10 +78,7 @@ def _advice_lines(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     """The first of the serious findings of the data's check, and where to read the others."""
     if not findings:
         return []
-    said = [
-        f["seen"] + (f" Consider {shortened(f['command'], 80)}" if f["command"] else "")
-        for f in findings[:_MOST_FINDINGS]
-    ]
+    said = [_consider(finding) for finding in findings[:_MOST_FINDINGS]]
     left = len(findings) - len(said)
     more = f"{left} more, and why" if left else "Why, and what else there is"
     lines = [*said, f"{more}: evonet check, with the same data and target."]
@@ -188,6 +185,12 @@ def verdict_lines(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
                 "--max-minutes)."
             )
         lines.append(_optimism(winner, result.metric))
+        if winner.search_score == result.metric.perfect:
+            lines.append(
+                f"A score of {score_text(result.metric.perfect)} is the best there can be: by it a "
+                "longer search finds nothing better. More validation rows, or a finer metric such "
+                "as log_loss, would tell such networks apart."
+            )
     if winner.ensemble:
         lines.append(
             "The ensemble is the mean of several fits, chosen on the validation part: its score "
@@ -206,15 +209,18 @@ def verdict_lines(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
     if winner.test_score is None:
         line = "The winner has no test score: a test row holds numbers far beyond training's."
         return [*said, (line, "yellow")]
-    worse = [
-        f"{b.name} by {score_text(abs(winner.test_score - (b.test_score or 0.0)))}"
-        for b in result.beaten
-    ]
+    worse, perhaps = (
+        [f"{b.name} by {score_text(abs(winner.test_score - (b.test_score or 0.0)))}" for b in some]
+        for some in (result.beaten, result.perhaps_beaten)
+    )
     as_good = [
         f"{b.name} ({_behind(winner.test_score, b.test_score or 0.0)})" for b in result.as_good
     ]
     if worse:
         said.append((f"On the test part the winner beats: {', '.join(worse)}.", "green"))
+    if perhaps:
+        line = f"On the test part its lead may be chance over: {', '.join(perhaps)}."
+        said.append((line, "yellow"))
     if as_good:
         advice = "Search longer, or use that." if winner.search_score is not None else "Use that."
         if any(baseline.is_constant for baseline in result.as_good):
@@ -222,7 +228,21 @@ def verdict_lines(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
         said.append(
             (f"On the test part the winner does NOT beat: {', '.join(as_good)}. {advice}", "yellow")
         )
-    return [*said, *_noise(winner, result.n_test)]
+    return [*said, *_noise(winner, result.n_test), *_doubts(result.doubts)]
+
+
+def _doubts(findings: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Why all these scores may flatter."""
+    return [
+        (f"All these scores may flatter. {_consider(finding)}", "yellow")
+        for finding in findings[:_MOST_FINDINGS]
+    ]
+
+
+def _consider(finding: Mapping[str, Any]) -> str:
+    """What a finding of the data's check saw, and what may be passed against it."""
+    command = shortened(finding["command"], 80)
+    return finding["seen"] + (f" Consider {command}" if command else "")
 
 
 def learned_nothing(result: RunResult) -> str:

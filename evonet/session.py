@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -12,7 +12,7 @@ from shlex import quote
 from typing import Any
 
 from evonet.champion.fitting import Fitter
-from evonet.config import RunConfig, is_limit, is_of_machines, make_config
+from evonet.config import RunConfig, flag_of, is_limit, is_of_machines, make_config
 from evonet.data.dataset import Dataset, refuse_other_data
 from evonet.errors import ConfigError, RecordError
 from evonet.evaluation import protocol_key
@@ -143,6 +143,8 @@ class Session:
             limits["generations"] = config.generations
             config = config.changed(**{**limits, **changes})
         config = config.changed(results=folder.parent)
+        if said := _spent(changes, record):
+            observer.on_warning(said)
         Workforce(config).start()
         founders = [Genome.from_dict(g, f"{folder}, founder") for g in record.fact("founders")]
         setup = Setup.read(config, SearchSpace.from_dict(record.fact("space")), founders)
@@ -238,6 +240,28 @@ def _from_anywhere(config: RunConfig) -> RunConfig:
     if Path(config.data).is_file():
         full["data"] = str(Path(config.data).resolve())
     return config.changed(**full)
+
+
+def _spent(limits: Mapping[str, Any], record: RunRecord) -> str:
+    """Which of a run's new limits are used up before it goes on; empty where none is."""
+    minutes = float(record.fact("seconds") or 0.0) / 60
+    n_trained, n_generations = record.count_trainings(), len(record.generations()) - 1
+    used = {
+        "max_minutes": (minutes, f"{minutes:.3g} min"),
+        "max_trainings": (n_trained, f"{n_trained:,}"),
+        "generations": (n_generations, f"{n_generations:,}"),
+    }
+    spent = [
+        f"{flag_of(name)} {limits[name]} is used up ({said} so far)"
+        for name, (n, said) in used.items()
+        if limits.get(name) is not None and n >= limits[name]
+    ]
+    if not spent:
+        return ""
+    return (
+        "There is nothing left to search: limits count from the start of the run, and "
+        f"{', '.join(spent)}. Pass more to search on."
+    )
 
 
 def _refuse_stored_cluster(config: RunConfig, folder: Path) -> None:

@@ -70,6 +70,7 @@ def facts(**changes: Any) -> dict[str, Any]:
         "n_inputs": 4,
         "rows": changes.pop("rows", [600, 200, 200]),
         "notes": list(changes.pop("notes", ())),
+        "advice": list(changes.pop("advice", ())),
     }
     metric = changes.pop("metric", "accuracy")
     config = make_config(changes.pop("config", {})).to_dict()

@@ -24,7 +24,7 @@ from evonet.advice.checks import CHECKS, check_data, serious_findings
 from evonet.advice.columns import N_BINS, N_FOLDS, Column, share_told
 from evonet.advice.control import shuffled_control
 from evonet.advice.evidence import Evidence
-from evonet.advice.finding import Finding
+from evonet.advice.finding import FLATTERING, Finding, flatters_test
 from evonet.advice.leaks import told_by_others
 from evonet.config import make_config
 from evonet.data.checking import check_features, check_labels
@@ -672,3 +672,15 @@ class TestRealData:
         file = shared_data / "tabular" / f"{name}.csv.gz"
         made = check_data(make_config({"data": str(file), "target": target}))
         assert [f.kind for f in made.findings if f.severity == "serious"] == []
+
+
+def test_what_flatters_the_test_score_is_told_from_what_does_not() -> None:
+    assert set(FLATTERING) <= set(CHECKS)
+
+    def of(kind: str, **figures: float) -> bool:
+        return flatters_test(Finding(kind, "serious", "", "", "", figures=figures).to_dict())
+
+    assert of("leak")
+    assert not of("imbalance")
+    assert of("duplicates", test=0.1, validation=0.0)
+    assert not of("duplicates", test=0.0, validation=0.1)

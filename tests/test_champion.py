@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from predicted import tables_of
 from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
@@ -24,7 +25,7 @@ from evonet.champion import crowning
 from evonet.champion.baselines import fit_baselines
 from evonet.champion.crowning import crown, keras_model, save_winner
 from evonet.champion.fitting import Fitter, best_fit, fits_of
-from evonet.champion.prediction import load_predictor, predict_file
+from evonet.champion.prediction import load_predictor
 from evonet.champion.predictor import networks_digest
 from evonet.champion.winner import FINAL_REPEAT, Finalist
 from evonet.cli.winners import predict_command
@@ -51,7 +52,7 @@ SEARCHED = Evaluation(GENOME.key, 1, "ok", "", 0.8, 1, (1.0,), (1.0,), 7, 1.0)
 
 
 def predict(run: Path, file: Path, probabilities: bool = False) -> pd.DataFrame:
-    return pd.concat(predict_file(load_predictor(run), file, probabilities), ignore_index=True)
+    return pd.concat(tables_of(load_predictor(run), file, probabilities), ignore_index=True)
 
 
 def fitter(workers: int = 1) -> Fitter:

@@ -270,6 +270,14 @@ def test_dropping_an_unknown_column_is_refused(refuses) -> None:
         check_features(with_columns(b=range(N)), ("b", "z"))
 
 
+def test_a_column_to_drop_that_is_nearly_right_is_suggested(refuses) -> None:
+    raw = with_columns(income=range(N), age=range(N))
+    with refuses("--drop 'incom': no such column; .* Did you mean 'income'"):
+        check_features(raw, ("incom",))
+    with refuses("--drop 'income, age': .* For several, pass --drop income --drop age"):
+        check_features(raw, ("income, age",))
+
+
 def test_no_column_left_is_refused(refuses) -> None:
     with refuses("table has no column to learn from: all are empty, constant or dropped"):
         check_features(with_columns(b=[1] * N, c=[None] * N), ("a",))

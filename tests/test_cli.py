@@ -311,6 +311,11 @@ class TestMistakes:
         assert re.search(pattern, errors), errors
         assert "Traceback" not in errors
 
+    def test_data_may_be_named_without_a_flag_but_once(self, evonet) -> None:
+        self.check_one_line(evonet("evolve", "no.csv"), 1, "No data at no.csv: expected one of")
+        named_twice = evonet("evolve", "iris", "--data", "wine")
+        self.check_one_line(named_twice, 2, "named twice, iris and --data wine")
+
     @pytest.mark.parametrize(("arguments", "code", "pattern"), MISTAKES)
     def test_mistake_in_a_flag(self, evonet, tmp_path, arguments, code, pattern) -> None:
         table(tmp_path / "t.csv")

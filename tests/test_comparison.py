@@ -48,7 +48,7 @@ class TestComparison:
         ("change", "words"),
         [
             ({"metric": "log_loss"}, "metric"),
-            ({"data": "wine"}, "data"),
+            ({"data": "wine"}, r"data \(--data is 'wine' and 'iris'\)"),
             ({"test_fraction": 0.3}, "the shares of the parts"),
             ({"folds": 3}, "the number of folds"),
         ],
@@ -59,6 +59,14 @@ class TestComparison:
         folders = [evolve(config).folder, evolve(config.changed(name="b", **change)).folder]
         with pytest.raises(RecordError, match=f"b and .*a differ in {words}: their scores"):
             comparison(folders)
+
+    def test_what_makes_the_data_differ_is_named(self, config: RunConfig) -> None:
+        column = "petal length (cm)"
+        first = evolve(config).folder
+        second = evolve(config.changed(name="b", drop=(column,))).folder
+        said = r"differ in data \(--drop is \['petal length \(cm\)'\] and \[\]\): their scores"
+        with pytest.raises(RecordError, match=said):
+            comparison([first, second])
 
     def test_a_run_without_a_winner_is_refused(self, config: RunConfig) -> None:
         stopped = evolve(config, should_stop=lambda: True)

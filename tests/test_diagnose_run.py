@@ -18,12 +18,13 @@ from markupsafe import escape
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cbook import is_math_text
 from matplotlib.text import Text
+from predicted import tables_of
 from sklearn.datasets import load_diabetes, load_wine
 from sklearn.metrics import confusion_matrix
 from test_plots import texts
 
 from evonet.__main__ import main
-from evonet.champion.prediction import load_predictor, predict_file
+from evonet.champion.prediction import load_predictor
 from evonet.config import make_config
 from evonet.diagnosis.diagnosis import Diagnosis, diagnose_run
 from evonet.diagnosis.finding import Finding
@@ -109,7 +110,7 @@ class TestRuns:
 
         truth = pd.read_csv(table)["kind"]
         rows = split_rows(truth, "multiclass", config["seed"], 0.2, 0.2).validation
-        predicted = pd.concat(predict_file(load_predictor(classes), table))["prediction"]
+        predicted = pd.concat(tables_of(load_predictor(classes), table))["prediction"]
         found = diagnoses[classes].confusion
         assert found is not None
         expected = confusion_matrix(truth.iloc[rows], predicted.iloc[rows], labels=found.classes)
@@ -122,7 +123,7 @@ class TestRuns:
         assert found.confusion is None
         table = quantity.parent / "diabetes.csv"
         known = set(
-            np.round(pd.concat(predict_file(load_predictor(quantity), table))["prediction"], 2)
+            np.round(pd.concat(tables_of(load_predictor(quantity), table))["prediction"], 2)
         )
         assert set(np.round(found.residuals.predicted, 2)) <= known
         assert [f.topic for f in found.findings][-3:] == ["bias", "size of errors", "large errors"]

@@ -13,13 +13,14 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from predicted import tables_of
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error, r2_score
 from strategies import examples
 
 from evonet.champion.crowning import crown, final_seed, keras_model
 from evonet.champion.ensemble import criterion_on_validation, greedy_shares
 from evonet.champion.fitting import Fit, Fitter
-from evonet.champion.prediction import load_predictor, predict_file
+from evonet.champion.prediction import load_predictor
 from evonet.champion.winner import Finalist, Winner
 from evonet.config import make_config
 from evonet.data.dataset import Dataset, load_dataset
@@ -175,7 +176,7 @@ def test_the_final_fits_of_one_network_may_be_an_ensemble(run: tuple[RunResult, 
     assert set(ensemble.genomes) == {OTHER}
     frame = pd.read_csv(table)
     alone, together = (
-        pd.concat(predict_file(load_predictor(result.folder, e), table))["prediction"]
+        pd.concat(tables_of(load_predictor(result.folder, e), table))["prediction"]
         for e in (False, True)
     )
     assert not np.allclose(alone, together)
@@ -188,9 +189,9 @@ def test_portions_of_a_file_are_predicted_as_the_whole(
 ) -> None:
     result, table = run
     predictor = load_predictor(result.folder)
-    whole = pd.concat(predict_file(predictor, table))
+    whole = pd.concat(tables_of(predictor, table))
     monkeypatch.setattr(read_portions, "__defaults__", ((), 7))
-    portions = list(predict_file(predictor, table))
+    portions = list(tables_of(predictor, table))
     assert [len(portion) for portion in portions] == [7] * 42 + [6]
     pd.testing.assert_frame_equal(pd.concat(portions).reset_index(drop=True), whole)
 

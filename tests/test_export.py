@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import keyword
 import re
+import runpy
 import shutil
 import sqlite3
 import subprocess
@@ -40,6 +41,7 @@ from evonet.deploy.formats import FORMATS
 from evonet.deploy.onnx_model import onnx_model
 from evonet.deploy.script import training_script
 from evonet.deploy.script_network import Training
+from evonet.deploy.serving import feed, places
 from evonet.deploy.signature import UNSEEN, example_rows, pixel_kind, plain_names
 from evonet.errors import ConfigError, ExportError, RecordError
 from evonet.evaluation import Budget
@@ -161,13 +163,45 @@ def real_rows(predictor: Predictor, file: str, target: str | None) -> Features:
     )
 
 
-@pytest.mark.parametrize("name", ["keras", "onnx"])
+@pytest.mark.filterwarnings(r"ignore:\s*Warning.* tf.lite.Interpreter is deprecated:UserWarning")
+@pytest.mark.parametrize("name", ["keras", "savedmodel", "onnx", "tflite"])
 def test_an_ensemble_is_one_model(runs: dict[str, Path], name: str, tmp_path: Path) -> None:
     folder = next(f for f in runs.values() if has_ensemble(f))
     path = tmp_path / f"model{FORMATS[name].suffix}"
     assert export(folder, name, path, ensemble=True).difference < 1e-4
     with pytest.raises(ConfigError, match=r"format python holds one network\. Leave out --ens"):
         export(folder, "python", ensemble=True)
+
+
+@pytest.mark.filterwarnings(r"ignore:\s*Warning.* tf.lite.Interpreter is deprecated:UserWarning")
+@pytest.mark.parametrize("kind", ["words", "quantity", "images"])
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "python"])
+def test_what_it_says_about_calling_it_works(
+    runs: dict[str, Path], kind: str, name: str, tmp_path: Path
+) -> None:
+    wanted, predictor = FORMATS[name], load_predictor(runs[kind])
+    exported = export(runs[kind], name, tmp_path / f"it's{wanted.suffix}")
+    rows = example_rows(predictor.preparation, np.random.default_rng(1), 5)
+    give = places if wanted.as_places else feed
+    known = {"inputs": give(predictor, rows, wanted.names(predictor))}
+    exec(exported.call, known)
+    said = known["said"]
+    if isinstance(said, dict):
+        said = said["probabilities" if predictor.target.classes else "prediction"]
+    elif isinstance(said, list):
+        said = said[-1]  # in the order of the signature
+    expected = predictor.predictions(rows)
+    np.testing.assert_allclose(said, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_inputs_with_other_names_say_of_which_column_they_are(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    inputs = export(runs["words"], "tflite", tmp_path / "m.tflite").signature.inputs
+    assert inputs["a_b"] == "of column 'a/b', a number; NaN where it is missing"
+    assert inputs["c_1st_floor"].startswith("of column '1st floor', ")
+    own = export(runs["words"], "onnx", tmp_path / "m.onnx").signature.inputs
+    assert own["1st floor"] == "a number; NaN where it is missing"
 
 
 def test_an_onnx_file_runs_without_evonet(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -214,7 +248,9 @@ def ran_script(path: Path, *arguments: str) -> None:
     assert ran.returncode == 0, ran.stderr[-800:]
     assert "val_loss" in ran.stdout
     assert re.search(
-        r"trained\.keras; lowest loss on the rows that stopped it: \d+\.\d{4}\n$", ran.stdout
+        r"trained\.keras; lowest loss on the rows that stopped it: \d+\.\d{4}\n"
+        r"(Accuracy|R²) on them: -?\d+\.\d{4}\n$",
+        ran.stdout,
     )
     assert (path.parent / "trained.keras").is_file()
 
@@ -223,10 +259,44 @@ def test_the_script_without_its_file_says_what_it_takes(
     runs: dict[str, Path], tmp_path: Path
 ) -> None:
     path = export(runs["words"], "python", tmp_path / "m.py").path
-    ran = subprocess.run([sys.executable, str(path)], capture_output=True, text=True)
-    assert (ran.returncode, ran.stdout) == (1, "")
-    assert ran.stderr.endswith(f"Usage: python {path} DATA\n")
-    assert "Traceback" not in ran.stderr
+    for arguments, said in (
+        ([], f"Usage: python {path} DATA\n"),
+        (["no.csv"], "No file at no.csv\n"),
+    ):
+        command = [sys.executable, "-X", "importtime", str(path), *arguments]
+        ran = subprocess.run(command, capture_output=True, text=True)
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert ran.stderr.endswith(said)
+        assert "Traceback" not in ran.stderr
+        assert "numpy" not in ran.stderr  # said at once
+
+
+def test_the_script_refuses_other_data_in_a_line(runs: dict[str, Path], tmp_path: Path) -> None:
+    script = runpy.run_path(str(export(runs["words"], "python", tmp_path / "m.py").path))
+    (tmp_path / "t.csv").write_text("a/b,kind\n1,low\n")
+    with pytest.raises(
+        SystemExit, match=r"t\.csv has no column 'say \"hi\"', '<b>', .*'1st floor'; see COLUMNS"
+    ):
+        script["read"](str(tmp_path / "t.csv"))
+    with pytest.raises(SystemExit, match=r"The labels have 'odd'; expected CLASSES"):
+        script["encode"](["low", "odd"])
+
+
+@pytest.mark.parametrize("kind", ["words", "quantity", "images"])
+def test_the_script_predicts_as_evonet_does(
+    runs: dict[str, Path], kind: str, tmp_path: Path
+) -> None:
+    predictor = load_predictor(runs[kind])
+    script = runpy.run_path(str(export(runs[kind], "python", tmp_path / "m.py").path))
+    model = script["build_model"]()
+    model.set_weights(predictor.networks[0].weights)
+    rows = example_rows(predictor.preparation, np.random.default_rng(1))
+    found = list(script["predict"](model, script["prepare"](rows)))
+    expected = predictor.target.labels(predictor.predictions(rows))
+    if predictor.target.classes:
+        assert found == expected
+    else:
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv.gz", "parquet"])
@@ -243,6 +313,34 @@ def test_the_script_trains_without_evonet(
     else:
         frame.to_csv(file, index=False, sep="," if ending == "csv" else "\t")
     ran_script(path, str(file))
+
+
+def test_the_script_reads_semicolons_and_decimal_commas_as_evonet_does(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text(
+        'y;"a,b";mixed;flag;word\n1,5;2,5;NA;True;x,1\n?;-1;-4;True;\n'
+        + "2.5;1.5;3,25;False;2,5\n" * 9
+    )
+    raw, _ = labelled(read_source(str(file), "y"))
+    target = Target("y", "regression", mean=1.0, scale=2.0)
+    script = script_of(raw.features, target, SMALLEST, replace(TRAINING, data=str(file)))
+    table, labels = script["read"](str(file))
+    assert labels.tolist() == [1.5, *[2.5] * 9]
+    preparation, _ = fit_preparation(raw.features, 32)
+    assert preparation.inputs[:4] == ["a,b", "mixed", "mixed missing", "flag"]
+    assert preparation.inputs[4] == "word = 2,5"
+    x = preparation.transform(raw.features)
+    np.testing.assert_allclose(script["prepare"](table), x, rtol=1e-6)
+
+
+@pytest.mark.parametrize("images", [False, True])
+def test_the_script_names_arrays_that_are_missing(tmp_path: Path, images: bool) -> None:
+    np.savez(tmp_path / "t.npz", x_train=np.zeros((3, 2)))
+    features = np.zeros((9, 2, 2), np.uint8) + np.arange(2, dtype=np.uint8) if images else NUMBERS
+    training = replace(TRAINING, data=str(tmp_path / "t.npz"))
+    script = script_of(features, Target("y", "regression"), SMALLEST, training)
+    with pytest.raises(SystemExit, match="has no array y_train; expected x_train and y_train"):
+        script["read"](str(tmp_path / "t.npz"))
 
 
 @pytest.mark.parametrize("kind", ["quantity", "images"])
@@ -299,7 +397,8 @@ def test_the_script_reads_words_for_missing_beside_numbers_as_evonet_does(
     file, low = tmp_path / "t.csv", "0.5" if 0.5 in target.classes else "0"
     rows = [low, "NA", "1.0", "?", "", "1"] * 4
     file.write_text("x,y\n" + "".join(f"{i},{y}\n" for i, y in enumerate(rows)), "utf-8")
-    script = script_of(NUMBERS, target, SMALLEST, Training(str(file), "mse", Budget(1, 1), False))
+    training = Training(str(file), "mse", Budget(1, 1), False)
+    script = script_of(NUMBERS[["x"]], target, SMALLEST, training)
     table, labels = script["read"](str(file))
     theirs = labelled(read_source(str(file), "y"))[0]
     assert table["x"].tolist() == theirs.features["x"].tolist()
@@ -743,7 +842,7 @@ def test_the_script_reads_a_long_column_as_one(tmp_path: Path) -> None:
     names, rest = "".join(f",c{i}" for i in range(62)), ",0" * 62  # pandas' portions are shorter
     rows = [f"1.50,0{rest}"] * 40_000 + [f"large,1{rest}"]
     file.write_text("\n".join([f"size,y{names}", *rows]))
-    script = script_of(NUMBERS, QUANTITY, SMALL, TRAINING)
+    script = script_of(pd.DataFrame({"c1": [0.0, 1.0]}), QUANTITY, SMALL, TRAINING)
     features, _ = script["read"](str(file))
     assert features["size"].map(str).tolist() == read_table(file)["size"].tolist()
 

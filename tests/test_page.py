@@ -16,6 +16,7 @@ import pytest
 from fakes import FakeEvaluator, fake_training
 from planted import Planted, add, crown, evaluation, genome, plant
 
+from evonet.advice.finding import Finding
 from evonet.config import make_config
 from evonet.errors import RecordError
 from evonet.genome import Layer
@@ -25,6 +26,7 @@ from evonet.page.html import render, write_report
 from evonet.page.sections import SECTIONS, sections_of
 from evonet.page.sections_outcome import trust_section
 from evonet.page.view import View
+from evonet.phrases import drops
 from evonet.run import evolve, train
 from evonet.store.record import RunRecord
 from evonet.store.rows import StoredCandidate, StoredEvaluation, StoredGeneration
@@ -347,6 +349,24 @@ def test_scores_are_counted_and_only_a_search_flatters(tmp_path: Path) -> None:
         assert ("luckiest" in page.text) == (name != "trained")
 
 
+@pytest.mark.parametrize(
+    ("linear", "headline", "tile"),
+    [
+        (0.95, "Without any search, linear is as good or better", "behind best baseline"),
+        (0.88, "but the lead over linear may be chance.", "linear: 0.8800, within chance"),
+        (0.8, "That is better than what takes no search", "linear: 0.8000"),
+    ],
+)
+def test_a_lead_within_chance_is_called_so(
+    tmp_path: Path, linear: float, headline: str, tile: str
+) -> None:
+    baselines = (("majority", 0.3, 0.3), ("linear", linear, linear))
+    text = Page(page_of(plant(tmp_path / "run", **HARD["finished"], baselines=baselines))).text
+    assert headline in text  # the interval of the winner's 0.9 is ± 0.05
+    assert tile in text
+    assert ("within chance" in text) == (linear == 0.88)
+
+
 def test_durations_have_one_unit(tmp_path: Path) -> None:
     folder = plant(tmp_path / "run", [])
     with RunRecord(folder) as record:
@@ -396,6 +416,33 @@ class TestAdvice:
         assert "Nothing was learned" in found
         assert "linear" not in found
         assert ("--metric balanced_accuracy" in found) == advised
+
+    def test_columns_that_give_the_target_away(self, tmp_path: Path) -> None:
+        leaks = [
+            Finding(
+                kind, "serious", f"{name!r} tells.", "Too late.", "Leave it out.", drops([name])
+            )
+            for kind, name in (("leak", "boat"), ("outcome mark", "body"), ("imbalance", "age"))
+        ]
+        run = {**HARD["finished"], "advice": [leak.to_dict() for leak in leaks]}
+        run["config"] = {"drop": ["name"]}
+        found = self.of(tmp_path / "a", "doubts", **run)
+        assert "'boat' tells. Too late. Leave it out. 'body' tells." in found
+        assert found.count("Too late") == 1
+        assert found.endswith("a/config.toml --drop name --drop boat --drop body")
+        assert self.of(tmp_path / "b", "doubts", **HARD["finished"]) == ""
+
+    def test_a_search_with_a_perfect_score_needs_no_longer_one(self, tmp_path: Path) -> None:
+        for name, best in (("a", 0.99), ("b", 1.0)):
+            made = [[Planted(genome(i), best - 0.001 * i)] for i in range(10)]
+            run = {"generations": made, "winner": made[0][0]}
+            assert bool(self.of(tmp_path / name / "short", "short", **run)) == (best < 1)
+            assert bool(self.of(tmp_path / name / "early", "early best", **run)) == (best < 1)
+            rising = [[Planted(genome(i), best - 0.01 * (9 - i))] for i in range(10)]
+            run = {"generations": rising, "stopped": "the last generation is done"}
+            assert bool(self.of(tmp_path / name / "rising", "rising", **run)) == (best < 1)
+            run["config"] = {"objective": "score,parameters"}  # which is still to improve
+            assert self.of(tmp_path / name / "front", "rising", **run)
 
     def test_default_network(self, tmp_path: Path) -> None:
         run = {**HARD["finished"], "baselines": (("default MLP", 0.9, 0.95),)}

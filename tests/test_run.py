@@ -89,6 +89,16 @@ class _Remembers(Observer):
         self.said.append((n_finalists, n_repeats, on_splits))
 
 
+class Heard(Observer):
+    """The warnings of a session."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def on_warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
 class StopAfter(Observer):
     """Asks to stop after a number of evaluations."""
 
@@ -328,6 +338,20 @@ class TestStopping:
         result = resume(folder, {"max_minutes": 1e-9})
         assert (result.reason, result.trainings) == ("the limit of 1e-09 min is reached", 8)
         assert resume(folder, {"max_minutes": 10.0}).reason == "generation 6, the last one, is done"
+
+    def test_limits_that_are_used_up_are_named_before_it_goes_on(self, config: RunConfig) -> None:
+        folder = evolve(config).folder
+        for changes, said in (
+            ({"generations": 3}, "--generations 3 is used up (6 so far)"),
+            ({"max_trainings": 5}, "--max-trainings 5 is used up (30 so far)"),
+            ({"max_minutes": 1e-9}, "--max-minutes 1e-09 is used up ("),
+            ({"generations": 7, "max_minutes": 10.0, "max_trainings": 100}, ""),
+            ({}, ""),
+        ):
+            heard = Heard()
+            resume(folder, changes, heard)
+            assert len(heard.warnings) == bool(said)
+            assert said in "".join(heard.warnings)
 
     def test_a_limit_on_minutes_leaves_time_for_the_winner(
         self, config: RunConfig, monkeypatch: pytest.MonkeyPatch
@@ -686,6 +710,28 @@ class TestWords:
         assert result.generations == 0
         assert "ended before its first generation did" in self.said(result)
         assert "ended before" not in self.said(resume(result.folder, {"max_trainings": 50}))
+
+    def test_a_lead_within_chance_is_none(self, config: RunConfig) -> None:
+        result = evolve(config)  # its score is 0.5, from 0.3 to 0.7
+        models = [Baseline(f"at {t}", "a model", t, t) for t in (0.2, 0.4, 0.6)]
+        said = self.said(replace(result, baselines=tuple(models)))
+        assert "the winner beats: at 0.2 by 0.3000." in said
+        assert "its lead may be chance over: at 0.4 by 0.1000." in said
+        assert "does NOT beat: at 0.6" in said
+
+    def test_what_makes_scores_flatter_is_said_again_beside_them(self, config: RunConfig) -> None:
+        result = evolve(config)
+        assert "All these scores may" not in self.said(result)
+        finding = {"seen": "'boat' alone tells 81 %.", "command": "--drop boat", "kind": "leak"}
+        said = self.said(replace(result, doubts=(finding,)))
+        assert "All these scores may flatter. 'boat' alone tells 81 %. Consider --drop boat" in said
+
+    def test_where_no_score_is_better_no_longer_search_is_advised(self, config: RunConfig) -> None:
+        result = evolve(config)
+        assert result.winner is not None
+        assert "the best there can be" not in self.said(result)
+        perfect = replace(result, winner=replace(result.winner, search_score=1.0))
+        assert "A score of 1.000 is the best there can be" in self.said(perfect)
 
     def test_where_a_constant_is_as_good_nothing_was_learned(self, config: RunConfig) -> None:
         result = evolve(config)

@@ -85,7 +85,9 @@ def test_rows_are_answered_as_predict_answers_them(served: Served, words: Predic
 def test_words_that_training_had_not_are_noted(words: Predictor) -> None:
     assert "notes" not in asked(words, *ROWS)
     said = asked(words, *ROWS, {"age": 1, "town": "Rome"})
-    assert said["notes"] == ["Column 'town': 1 row has words that training had not, such as 'Rome'."]
+    assert said["notes"] == [
+        "Column 'town': 1 row has words that training had not, such as 'Rome'."
+    ]
     assert len(said["predictions"]) == 3
 
 

@@ -226,6 +226,57 @@ def test_features_for_prediction_are_read_from_tables_and_arrays(tmp_path: Path)
 # --- refusing -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_a_csv_file_that_another_character_separates_is_read(
+    tmp_path: Path, separator: str
+) -> None:
+    path = written(tmp_path, "tsv").rename(tmp_path / "table.csv")
+    text = path.read_text().replace("\t", separator)
+    path.write_text(text)
+    expected = read_source(str(written(tmp_path, "tsv")), "y")
+    assert read_source(str(path), "y").fingerprint() == expected.fingerprint()
+    portions = list(read_portions(path, n_rows=5))
+    assert sum(map(len, portions)) == N
+    assert list(portions[0]) == list(VALUES)
+
+
+def test_beside_semicolons_numbers_may_have_a_decimal_comma(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('"a,b";c;d;e;f\n1,5;1;2,5;x,1;1.5\n-2;2;NA;2,5;2\n;3;;;"3,25"\n')
+    frame = read_table(path)
+    assert plain(frame["a,b"]) == [1.5, -2, None]
+    assert plain(frame["c"]) == [1, 2, 3]
+    assert plain(frame["d"]) == [2.5, None, None]
+    assert plain(frame["e"]) == ["x,1", "2,5", None]  # words: not all are numbers
+    assert plain(frame["f"]) == [1.5, 2, 3.25]
+
+
+def test_commas_win_over_what_else_may_separate(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a;b,c|d\n1;2,3|4\n")
+    assert list(read_table(path)) == ["a;b", "c|d"]
+    for text, names in (
+        ('"a;b"\n1\n2\n', ["a;b"]),
+        ('id;"a,b"\n1;2\n', ["id", "a,b"]),
+        ('"a,b";id\n1;2\n', ["a,b", "id"]),
+    ):
+        path.write_text(text)
+        assert list(read_table(path)) == names
+
+
+def test_names_that_are_nearly_right_are_suggested(tmp_path: Path, refuses) -> None:
+    path = written(tmp_path, "csv")
+    with refuses("has no column 'cuont'; .*'y'. Did you mean 'count'"):
+        read_source(str(path), "cuont")
+    with refuses("No data at iriss: .* Did you mean 'iris'"):
+        read_source("iriss", None)
+    with refuses("No data at .*tabel.csv: .* Did you mean 'table.csv'"):
+        read_source(str(tmp_path / "tabel.csv"), "y")
+    for folder in (".", "", "/", str(tmp_path)):
+        with refuses("No data at .*: expected one of digits, .*, or a file that exists"):
+            read_source(folder, "y")
+
+
 def test_missing_file_is_refused_and_the_embedded_data_are_named(refuses) -> None:
     with refuses("No data at nowhere.csv: expected one of digits, iris, .* or a file that exists"):
         read_source("nowhere.csv", "y")

@@ -630,6 +630,11 @@ class TestFolders:
             ):
                 RunRecord(folder)
 
+    def test_a_name_that_is_nearly_right_is_suggested(self, record: RunRecord) -> None:
+        name = record.folder.name
+        with pytest.raises(RecordError, match=f"Did you mean '{name}'"):
+            RunRecord(record.folder.parent / f"{name}x")
+
     def test_list_of_runs_leaves_out_what_is_none(self, record: RunRecord) -> None:
         results = record.folder.parent
         (results / "figures").mkdir()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+#: Checks whose findings make the score of the test part flatter too.
+FLATTERING = ("leak", "outcome mark", "duplicates")
 
 #: serious: scores of a run may mislead. notable: good to know.
 Severity = Literal["serious", "notable"]
@@ -45,6 +48,8 @@ class Finding:
         return {**asdict(self), "command": self.command}
 
 
-def drops(columns: Iterable[str]) -> tuple[str, ...]:
-    """The flags that leave columns out."""
-    return tuple(word for name in columns for word in ("--drop", name))
+def flatters_test(finding: Mapping[str, Any]) -> bool:
+    """Whether the score of the test part may flatter too, by a finding as ``to_dict`` gives it."""
+    if finding["kind"] == "duplicates":
+        return bool(finding["figures"].get("test"))
+    return finding["kind"] in FLATTERING

@@ -12,8 +12,8 @@ import numpy as np
 
 from evonet.advice.columns import N_FOLDS, Column, explained
 from evonet.advice.evidence import Evidence
-from evonet.advice.finding import Finding, drops
-from evonet.phrases import percent
+from evonet.advice.finding import Finding
+from evonet.phrases import drops, percent
 from evonet.streams import stream
 
 #: A column that tells so much by itself leaves nothing to predict. Untuned.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from evonet.advice.evidence import Evidence, is_identifier
-from evonet.advice.finding import Finding, drops
-from evonet.phrases import listed, percent
+from evonet.advice.finding import Finding
+from evonet.phrases import drops, listed, percent
 
 #: Columns with a larger share of missing values are named. Untuned.
 _MOSTLY = 0.5

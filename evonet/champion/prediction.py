@@ -19,7 +19,7 @@ from evonet.champion.winner import Winner, no_winner
 from evonet.data.files import read_portions
 from evonet.data.stored_preparation import preparation_from_dict
 from evonet.data.target import Target
-from evonet.data.unseen import Unseen, together
+from evonet.data.unseen import Unseen
 from evonet.errors import ConfigError, RecordError
 from evonet.genome import Genome
 from evonet.store.record import RunRecord
@@ -75,23 +75,19 @@ def _shapes(layout: Layout) -> list[tuple[tuple[int, ...], np.dtype]]:
 
 
 def predict_file(
-    predictor: Predictor,
-    file: Path,
-    probabilities: bool = False,
-    unseen: list[Unseen] | None = None,
-) -> Iterator[pd.DataFrame]:
+    predictor: Predictor, file: Path, probabilities: bool = False
+) -> Iterator[tuple[pd.DataFrame, list[Unseen]]]:
     """Predictions for the rows of a file, in portions of it, so that it may be larger than memory.
 
     Args:
         predictor: what predicts.
         file: a table with the columns of training in any order, or an NPZ file of images.
         probabilities: whether to add a column per class.
-        unseen: takes up what words of each portion have no input.
 
     Returns:
-        Tables, one after the other, with one row per row of the file: the column ``prediction``, in
-        the words or the unit of the target, and ``probability of CLASS`` for each class where asked
-        for.
+        Of one portion after the other a table, and the words in it that have no input. The table
+        has a row per row of the file: the column ``prediction``, in the words or the unit of the
+        target, and ``probability of CLASS`` for each class where asked for.
 
     Raises:
         ConfigError: probabilities of a quantity are asked for.
@@ -102,10 +98,8 @@ def predict_file(
         raise ConfigError("A quantity has no probabilities. Leave out --probabilities.")
     for features in read_portions(file, predictor.preparation.words):
         predictions = predictor.predictions(features)
-        if unseen is not None:
-            unseen[:] = together([*unseen, *predictor.preparation.unseen(features)])
         table = pd.DataFrame({"prediction": target.labels(predictions)})
         if probabilities:
             for i, label in enumerate(target.classes):
                 table[f"probability of {label}"] = np.round(predictions[:, i], 6)
-        yield table
+        yield table, predictor.preparation.unseen(features)

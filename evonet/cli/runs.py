@@ -13,6 +13,7 @@ import typer
 from evonet.cli.settings import with_settings
 from evonet.cli.shared import RESULTS, Json, Quiet, Results, Run, folder_of
 from evonet.config import make_config, read_config
+from evonet.errors import ConfigError
 
 #: Settings of a fit, whatever comes before it.
 _OF_FITS = ("seed", "final_epochs", "final_fits", "patience_epochs", "workers")
@@ -21,8 +22,12 @@ _OF_FITS = ("seed", "final_epochs", "final_fits", "patience_epochs", "workers")
 @with_settings("Data", "Goal", "Search", "Stop", "Winner", "Training", "Machines", "Record")
 def evolve_command(
     *,
+    named: Annotated[
+        Optional[str],  # noqa: UP045 - read at run time, on Python 3.10 too
+        typer.Argument(metavar="DATA", help="The same as --data.", show_default=False),
+    ] = None,
     config: Annotated[
-        Optional[Path],  # noqa: UP045 - read at run time, on Python 3.10 too
+        Optional[Path],  # noqa: UP045
         typer.Option("--config", help="Settings in TOML, such as a run's config.toml."),
     ] = None,
     quiet: Quiet = False,
@@ -30,6 +35,10 @@ def evolve_command(
     settings: dict[str, Any],
 ) -> None:
     """Evolve networks on your data; without flags, on the digits data, in a few minutes."""
+    if named is not None and "data" in settings:
+        raise ConfigError(f"Data are named twice, {named} and --data {settings['data']}. Pass one.")
+    if named is not None:
+        settings["data"] = named
     from_file = read_config(config) if config else {}
     make_config(from_file, where=str(config))  # so that a mistake is found where it was made
     checked = make_config({**from_file, **settings})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
@@ -40,25 +40,28 @@ def predict_command(
 ) -> None:
     """Predict rows of the original table with a run's winner, or with its ensemble."""
     from evonet.champion.prediction import load_predictor, predict_file
+    from evonet.data.unseen import together
     from evonet.sentences import plain
 
-    unseen: list[Unseen] = []
-    predictor = load_predictor(folder_of(run, results), ensemble)
-    portions = predict_file(predictor, file, probabilities, unseen)
+    portions = predict_file(load_predictor(folder_of(run, results), ensemble), file, probabilities)
     first = next(portions)  # what cannot be predicted is refused before anything is written
-    lines = (
-        portion.to_csv(index=False, header=i == 0)
-        for i, portion in enumerate(chain([first], portions))
-    )
+    unseen: list[Unseen] = []
+
+    def lines() -> Iterator[str]:
+        for i, (table, new) in enumerate(chain([first], portions)):
+            unseen[:] = together([*unseen, *new])
+            yield table.to_csv(index=False, header=i == 0)
+
     if output is not None:
-        _write_whole(output, lines)
+        _write_whole(output, lines())
     else:
-        for text in lines:  # where nobody reads on, as in `| head`, typer ends it without a word
+        for text in lines():  # where nobody reads on, as in `| head`, typer ends it without a word
             typer.echo(text, nl=False)
     for line in unseen[:_MOST_COLUMNS]:
         typer.echo(f"evonet: {plain(line)}", err=True)
     if len(unseen) > _MOST_COLUMNS:
-        typer.echo(f"evonet: So have {len(unseen) - _MOST_COLUMNS} more columns.", err=True)
+        left = len(unseen) - _MOST_COLUMNS
+        typer.echo(f"evonet: {left} more columns have such words.", err=True)
 
 
 def _write_whole(file: Path, lines: Iterable[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import join
+
 import numpy as np
 import pandas as pd
 
@@ -9,7 +11,7 @@ from evonet.data.preparation import LARGEST
 from evonet.data.sources import RawData
 from evonet.data.target import Task, infer_task
 from evonet.errors import DataError
-from evonet.phrases import listed
+from evonet.phrases import did_you_mean, drops, listed
 
 #: Fewer rows cannot be split into three parts that mean anything.
 MIN_ROWS = 10
@@ -122,11 +124,7 @@ def check_features(raw: RawData, drop: tuple[str, ...]) -> tuple[RawData, list[s
         return _check_images(raw, drop)
     frame = raw.features
     if unknown := [column for column in drop if column not in frame.columns]:
-        known = ", ".join(map(repr, frame.columns[:20]))
-        is_target = " (it is the target)" if unknown[0] == raw.labels.name else ""
-        raise DataError(
-            f"--drop {unknown[0]!r}: no such column{is_target}; expected one of {known:.500}."
-        )
+        raise _no_such_column(unknown[0], list(frame.columns), str(raw.labels.name))
     frame = frame.drop(columns=list(drop))
     notes = []
     kinds: dict[str, list[str]] = {"empty": [], "constant": []}
@@ -146,6 +144,20 @@ def check_features(raw: RawData, drop: tuple[str, ...]) -> tuple[RawData, list[s
             f"{raw.name} has no column to learn from: all are empty, constant or dropped."
         )
     return RawData(raw.name, frame, raw.labels, raw.n_test), notes
+
+
+def _no_such_column(name: str, known: list[str], target: str) -> DataError:
+    """What is raised for a column to drop that is none."""
+    several = [part.strip() for part in name.split(",")]
+    if len(several) > 1 and set(several) <= set(known):
+        near = f" For several, pass {join(drops(several))}."
+    else:
+        near = did_you_mean(name, known)
+    is_target = " (it is the target)" if name == target else ""
+    return DataError(
+        f"--drop {name!r:.80}: no such column{is_target}; expected one of {listed(known, 10)}."
+        f"{near}"
+    )
 
 
 def _check_column(name: str, column: pd.Series) -> None:

@@ -18,6 +18,7 @@ from evonet.data.splitting import Split, fold_splits, split_rows
 from evonet.data.target import Target, Task, make_target
 from evonet.errors import ConfigError, DataError
 from evonet.genome import Genome
+from evonet.phrases import listed
 
 
 @dataclass(frozen=True)
@@ -270,6 +271,6 @@ def _absent_classes(parts: Mapping[str, Part], target: Target) -> list[str]:
     for name, part in parts.items():
         absent = sorted(set(range(len(target.classes))) - set(part.y.tolist()))
         if target.task != "regression" and absent:
-            listed = ", ".join(repr(target.classes[i]) for i in absent[:6])
-            notes.append(f"The {name} part has no row of {len(absent)} classes: {listed}.")
+            of = listed([str(target.classes[i]) for i in absent])
+            notes.append(f"The {name} part has no row of {len(absent)} classes: {of}.")
     return notes

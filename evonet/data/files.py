@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,10 @@ Features = pd.DataFrame | np.ndarray
 MISSING_WORDS = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
 #: Rows of a portion.
 ROWS_AT_ONCE = 50_000
+#: What may separate the cells of a CSV file, the first that its first line has.
+_SEPARATORS = (",", ";", "\t", "|")
+#: Letters of that line which are looked at: a file of zeros may have but one line.
+_MOST_LETTERS = 2**20
 _ENDINGS = ".csv, .tsv, .csv.gz, .tsv.gz, .parquet, .feather or .npz"
 #: Reads every decimal number as the float nearest to it, which is what pandas 3 does by itself.
 _EXACT: dict[str, Any] = {"float_precision": "round_trip"} if pd.__version__[0] < "3" else {}
@@ -26,6 +32,8 @@ _EXACT: dict[str, Any] = {"float_precision": "round_trip"} if pd.__version__[0] 
 def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
     """The table in a CSV, TSV, Parquet or Feather file, typed column by column.
 
+    What separates the cells of a CSV file is a comma, or where its first line has none a semicolon,
+    a tab or a bar. Beside semicolons numbers may have a decimal comma.
     An empty cell is a missing value. Words such as NA and ? are missing values in a column
     that otherwise holds numbers, and categories in any other.
 
@@ -38,7 +46,7 @@ def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
     """
     name = path.name.removesuffix(".gz")
     if name.endswith((".csv", ".tsv")):
-        (frame,) = _read_text(path, _separator(name), words)
+        (frame,) = _read_text(path, words)
     elif name.endswith(".parquet"):
         frame = _reading(path, lambda: pd.read_parquet(path))
     elif name.endswith(".feather"):
@@ -68,7 +76,7 @@ def read_portions(
     """
     name, start = path.name.removesuffix(".gz"), 0
     if name.endswith((".csv", ".tsv")):
-        portions = _read_text(path, _separator(name), words, chunksize=n_rows)
+        portions = _read_text(path, words, chunksize=n_rows)
     elif name.endswith(".parquet"):
         portions = _read_parquet(path, n_rows)
     else:
@@ -139,14 +147,24 @@ def _refuse_repeated(names: pd.Index | pd.Series, path: Path) -> None:
         )
 
 
-def _separator(name: str) -> str:
-    return "\t" if name.endswith(".tsv") else ","
+def _separator(path: Path) -> str:
+    """What separates the cells of a text file, by its first line."""
+    if path.name.removesuffix(".gz").endswith(".tsv"):
+        return "\t"
+
+    def first_line() -> str:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", errors="replace") as file:
+            return str(file.readline(_MOST_LETTERS))
+
+    names = re.sub(r'"[^"]*"', "", _reading(path, first_line))
+    return next((separator for separator in _SEPARATORS if separator in names), ",")
 
 
 def _read_text(
-    path: Path, separator: str, words: Collection[str], chunksize: int | None = None
+    path: Path, words: Collection[str], chunksize: int | None = None
 ) -> Iterator[pd.DataFrame]:
     """The table in a text file, or portions of it."""
+    separator = _separator(path)
 
     def read(**how: Any) -> Any:
         return pd.read_csv(path, sep=separator, keep_default_na=False, na_values=[""], **how)
@@ -159,7 +177,8 @@ def _read_text(
     how = {"low_memory": False, "dtype": spelled, **_EXACT}
 
     def typed(frame: pd.DataFrame) -> pd.DataFrame:
-        return frame.apply(lambda c: c if c.name in spelled else _numbers_if_all_are(c))
+        point = "," if separator == ";" else "."
+        return frame.apply(lambda c: c if c.name in spelled else _numbers_if_all_are(c, point))
 
     if chunksize is None:
         yield typed(_reading(path, lambda: read(**how)))
@@ -180,11 +199,18 @@ def _read_parquet(path: Path, n_rows: int) -> Iterator[pd.DataFrame]:
             yield _reading(path, pyarrow.Table.from_batches([batch]).to_pandas)
 
 
-def _numbers_if_all_are(column: pd.Series) -> pd.Series:
-    """A column of text as numbers, where every value that is not a word for "missing" is one."""
+def _numbers_if_all_are(column: pd.Series, point: str) -> pd.Series:
+    """A column of text as numbers, where every value that is not a word for "missing" is one.
+
+    Args:
+        column: the column.
+        point: what may stand for a decimal point.
+    """
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column
     words = column.astype("string").str.strip()
+    if point != ".":
+        words = words.str.replace(point, ".", n=1, regex=False)
     missing = words.isna() | words.isin(MISSING_WORDS)
     if missing.all() or pd.to_numeric(words[~missing], errors="coerce").isna().any():
         return column

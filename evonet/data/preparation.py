@@ -14,9 +14,9 @@ import pandas as pd
 
 from evonet.data.files import MISSING_WORDS, Features
 from evonet.data.sources import holds_numbers
-from evonet.data.unseen import Unseen
+from evonet.data.unseen import EXAMPLES, Unseen
 from evonet.errors import DataError
-from evonet.phrases import listed
+from evonet.phrases import did_you_mean, listed
 
 #: Raise it when a preparation of the same data changes, so that old scores are not taken for new.
 VERSION = 1
@@ -102,7 +102,7 @@ class CategoricalColumn:
         if not new.any():
             return None
         n_rows = int(column.isin(distinct[new]).sum())
-        return Unseen(self.name, n_rows, tuple(words_of(distinct[new][:3])), self.pools_rare)
+        return Unseen(self.name, n_rows, tuple(words_of(distinct[new][:EXAMPLES])), self.pools_rare)
 
 
 Column = NumericColumn | CategoricalColumn
@@ -143,15 +143,16 @@ class TablePreparation:
             raise DataError(
                 f"{len(missing)} of {len(names)} columns of training "
                 f"{'is' if len(missing) == 1 else 'are'} missing: "
-                f"{listed(missing)}. The table has {listed(list(features.columns))}."
+                f"{listed(missing)}. Give a table that has them."
+                f"{did_you_mean(missing[0], map(str, features.columns))}"
             )
         return np.concatenate([c.transform(features[c.name]) for c in self.columns], axis=1)
 
     def unseen(self, features: Features) -> list[Unseen]:
         """Columns with words that have no input of their own, of features ``transform`` takes."""
-        assert isinstance(features, pd.DataFrame)
+        table = pd.DataFrame(features)
         words = [column for column in self.columns if isinstance(column, CategoricalColumn)]
-        found = [column.unseen(features[column.name]) for column in words]
+        found = [column.unseen(table[column.name]) for column in words]
         return [unseen for unseen in found if unseen is not None]
 
     def to_dict(self) -> dict[str, Any]:
@@ -201,7 +202,7 @@ class ImagePreparation:
         return flat.astype(np.float32) / np.float32(self.scale)
 
     def unseen(self, _: Features) -> list[Unseen]:
-        """As of a table: none."""
+        """Nothing, since images hold no words."""
         return []
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from evonet.data.files import Features, features_of_array, load_npz, read_table
 from evonet.errors import DataError
+from evonet.phrases import did_you_mean, listed
 
 EMBEDDED = ("digits", "iris", "wine", "breast_cancer", "diabetes", "circles")
 
@@ -83,8 +84,10 @@ def read_source(data: str, target: str | None) -> RawData:
         return _read_embedded(data)
     path = Path(data)
     if not path.is_file():
+        beside = [own.name for own in path.parent.glob("*") if own.is_file()]
         raise DataError(
             f"No data at {data}: expected one of {', '.join(EMBEDDED)}, or a file that exists."
+            f"{did_you_mean(path.name, [*EMBEDDED, *beside])}"
         )
     name = path.name.split(".")[0]
     if path.suffix == ".npz":
@@ -93,12 +96,14 @@ def read_source(data: str, target: str | None) -> RawData:
 
 
 def _take_target(frame: pd.DataFrame, name: str, target: str | None, path: Path) -> RawData:
-    columns = ", ".join(map(repr, frame.columns[:20])) + (", ..." if frame.shape[1] > 20 else "")
+    names = list(frame.columns)
+    columns = listed(names, 10)
     if target is None:
-        raise DataError(f"{path} needs a target: pass --target COLUMN, one of {columns:.500}.")
-    if target not in frame.columns:
+        raise DataError(f"{path} needs a target: pass --target COLUMN, one of {columns}.")
+    if target not in names:
         raise DataError(
-            f"{path} has no column {target!r}; pass --target with one of {columns:.500}."
+            f"{path} has no column {target!r:.80}; pass --target with one of {columns}."
+            f"{did_you_mean(target, names)}"
         )
     return RawData(name, frame.drop(columns=target), frame[target])
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from evonet.phrases import listed
-
 #: Words that are kept of a column, to name them.
-_EXAMPLES = 3
+EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Unseen:
         """Both, of the same column in different rows."""
         examples = dict.fromkeys([*self.examples, *other.examples])
         return Unseen(
-            self.column, self.n_rows + other.n_rows, tuple(examples)[:_EXAMPLES], self.as_rare
+            self.column, self.n_rows + other.n_rows, tuple(examples)[:EXAMPLES], self.as_rare
         )
 
     def __str__(self) -> str:
@@ -40,14 +38,14 @@ class Unseen:
 
         Example:
             >>> print(Unseen("town", 2, ("Rome", None), False))
-            Column 'town': 2 rows have words that training had not, such as 'Rome', '(missing)'.
+            Column 'town': 2 rows have words that training had not, such as 'Rome', nothing.
         """
-        words = ["(missing)" if word is None else word for word in self.examples[:_EXAMPLES]]
+        words = ["nothing" if w is None else repr(w[:40]) for w in self.examples[:EXAMPLES]]
         rows = "1 row has" if self.n_rows == 1 else f"{self.n_rows:,} rows have"
-        not_there = "had hardly or not" if self.as_rare else "had not"
+        not_there = "hardly had, or not at all" if self.as_rare else "had not"
         return (
             f"Column {self.column[:40]!r}: {rows} words that training {not_there}, such as "
-            f"{listed(words)}."
+            f"{', '.join(words)}."
         )
 
 

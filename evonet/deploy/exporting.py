@@ -16,6 +16,7 @@ from evonet.champion.predictor import Predictor
 from evonet.champion.winner import Winner
 from evonet.data.files import Features
 from evonet.data.preparation import CategoricalColumn, NumericColumn, Preparation, TablePreparation
+from evonet.data.sources import EMBEDDED
 from evonet.deploy.formats import FORMATS, Format
 from evonet.deploy.script_network import Training
 from evonet.deploy.signature import Signature, example_rows, signature_of
@@ -41,12 +42,14 @@ class Exported:
     Attributes:
         path: the file or folder.
         signature: what goes in and comes out.
+        call: lines of Python that predict with it; of a script, the command that runs it.
         difference: the most by which a prediction differed from the run's own.
         n_rows: rows that were compared.
     """
 
     path: Path
     signature: Signature
+    call: str
     difference: float
     n_rows: int
 
@@ -56,6 +59,7 @@ class Exported:
             "path": str(self.path),
             "difference": self.difference,
             "rows": self.n_rows,
+            "call": self.call,
             **self.signature.to_dict(),
         }
 
@@ -98,7 +102,14 @@ def export(folder: Path, name: str, output: Path | None = None, ensemble: bool =
     except OSError as error:
         raise ExportError(f"Cannot write {path}: {error.strerror or error}.") from None
     signature = signature_of(predictor, wanted.names(predictor), wanted.as_places)
-    return Exported(path, signature, difference, len(rows))
+    return Exported(path, signature, _call(wanted, training, path), difference, len(rows))
+
+
+def _call(wanted: Format, training: Training, path: Path) -> str:
+    if wanted.suffix == ".py":
+        data = "" if training.data in EMBEDDED else " DATA"
+        return wanted.call.format(path=quote(str(path)), data=data)
+    return wanted.call.format(path=repr(str(path)))
 
 
 def _refuse(name: str, wanted: Format, output: Path | None, ensemble: bool) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from evonet.champion.predictor import Predictor
 from evonet.data.files import Features
 from evonet.data.preparation import ImagePreparation
+from evonet.deploy import calls
 from evonet.deploy.script import training_script
 from evonet.deploy.script_network import Training
 from evonet.deploy.serving import feed, places, serving_model
@@ -39,6 +40,7 @@ class Format:
         write: (predictor, names of its inputs, how it was trained, where to write).
         predict: (predictor, names of its inputs, what was written, raw rows) to predictions as
             ``Target.predictions`` gives them, by the format's own runtime.
+        call: how to use what was written, as ``calls`` has it.
         as_places: whether words stand as their places in lists, and classes not at all.
         needs: packages besides those that evonet always has.
         ensembles: whether several networks can be one model.
@@ -49,6 +51,7 @@ class Format:
     names: Callable[[Predictor], Names]
     write: Callable[[Predictor, Names, Training, Path], None]
     predict: Callable[[Predictor, Names, Path, Features], np.ndarray]
+    call: str
     as_places: bool = False
     needs: tuple[str, ...] = ()
     ensembles: bool = True
@@ -176,14 +179,29 @@ def _predict_script(predictor: Predictor, _: Names, path: Path, rows: Features) 
 #: To add a format: two functions and a row, which says how its inputs are named.
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        "keras": Format(".keras", _keras_names, _write_keras, _predict_keras),
-        "savedmodel": Format("", _plain_names, _write_saved_model, _predict_saved_model),
-        "onnx": Format(
-            ".onnx", _onnx_names, _write_onnx, _predict_onnx, needs=("onnx", "onnxruntime")
+        "keras": Format(".keras", _keras_names, _write_keras, _predict_keras, calls.KERAS),
+        "savedmodel": Format(
+            "", _plain_names, _write_saved_model, _predict_saved_model, calls.SAVED_MODEL
         ),
-        "tflite": Format(".tflite", _plain_names, _write_tflite, _predict_tflite, as_places=True),
+        "onnx": Format(
+            ".onnx",
+            _onnx_names,
+            _write_onnx,
+            _predict_onnx,
+            calls.ONNX,
+            needs=("onnx", "onnxruntime"),
+        ),
+        "tflite": Format(
+            ".tflite", _plain_names, _write_tflite, _predict_tflite, calls.TFLITE, as_places=True
+        ),
         "python": Format(
-            ".py", _own_names, _write_script, _predict_script, ensembles=False, tells_empty=True
+            ".py",
+            _own_names,
+            _write_script,
+            _predict_script,
+            calls.SCRIPT,
+            ensembles=False,
+            tells_empty=True,
         ),
     }
 )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pprint
-from dataclasses import dataclass
 
 from evonet.champion.predictor import Predictor
 from evonet.data.preparation import ImagePreparation, NumericColumn, TablePreparation
-from evonet.data.sources import EMBEDDED
 from evonet.data.target import Target
 from evonet.deploy.script_network import Training, network_text
+from evonet.deploy.script_reading import Source, source_of
 
 
 def training_script(predictor: Predictor, training: Training) -> str:
@@ -21,134 +20,48 @@ def training_script(predictor: Predictor, training: Training) -> str:
     """
     preparation = predictor.preparation
     images = isinstance(preparation, ImagePreparation)
-    source = _source(training.data, images)
+    source = source_of(training.data, images, predictor.target)
     parts = [
         _head(source, images),
-        source.text.format(target=repr(predictor.target.name), numbers=_numbers(predictor.target)),
+        source.text,
         _SPELLED if predictor.target.classes or preparation.words else "",
         _prepare_images(preparation)
         if isinstance(preparation, ImagePreparation)
         else _prepare_table(preparation),
         _encode(predictor),
         *network_text(predictor, training),
-        _MAIN.format(check=_CHECK_USAGE, file="sys.argv[1]")
-        if source.file
-        else _MAIN.format(check="", file=""),
+        _predict(predictor.target),
+        _MAIN.format(
+            file="sys.argv[1]" if source.file else "",
+            score=_R2 if predictor.target.task == "regression" else _ACCURACY,
+        ),
     ]
     return "\n\n".join(part.strip("\n") + "\n" for part in parts if part)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where a script's data come from.
-
-    Attributes:
-        file: what the file that it is given holds, in words; empty where it needs none.
-        text: the function that reads them.
-        package: what has to be installed for it.
-    """
-
-    file: str
-    text: str
-    package: str = ""
-
-
-def _source(data: str, images: bool) -> _Source:
-    if data in EMBEDDED:
-        return _Source("", _EMBEDDED[data], "scikit-learn")
-    if data.endswith(".npz"):
-        text = _READ_IMAGES if images else _READ_MATRIX
-        return _Source("an NPZ file with x_train and y_train", text)
-    return _Source("a CSV, TSV, Parquet or Feather file", _READ_TABLE)
-
-
-def _numbers(target: Target) -> str:
-    """What reads a target of numbers as such, whatever stands for a missing one."""
-    numbers = all(type(label) in (int, float) for label in target.classes)  # a quantity has none
-    return _NUMBERS.format(target=repr(target.name)) if numbers else ""
-
-
-def _head(source: _Source, images: bool) -> str:
-    packages = ["keras", "tensorflow", "numpy", "" if images else "pandas", source.package]
-    if source.text == _READ_TABLE:
-        packages.append("pyarrow")  # by which pandas reads Parquet and Feather
-    imports = ["import keras", "import numpy as np", "" if images else "import pandas as pd"]
-    if source.package:
+def _head(source: Source, images: bool) -> str:
+    packages = ["keras", "tensorflow", "numpy", *([] if images else ["pandas"]), *source.packages]
+    imports = ["import keras", "import numpy as np", *([] if images else ["import pandas as pd"])]
+    if not source.file:
         imports.append("from sklearn import datasets")
     usage = f"python FILE.py DATA, DATA being {source.file}" if source.file else "python FILE.py"
+    rows, kind = ("images", "an array") if images else ("table", "a pandas table")
     lines = [
         f'"""Trains the network that evonet found: {usage}.',
         "",
-        "pip install " + " ".join(filter(None, packages)),
+        f"pip install {' '.join(packages)}",
+        "",
+        f"Then, in the folder of this file, predict new rows, {kind}, with",
+        "    from FILE import keras, predict, prepare",
+        f'    predict(keras.models.load_model("trained.keras", compile=False), prepare({rows}))',
         '"""',
         "",
-        *(["import sys", ""] if source.file else []),
-        *filter(None, imports),
+        *([source.head] if source.head else []),
+        *imports,
         "",
         "keras.utils.set_random_seed(0)",
     ]
     return "\n".join(lines)
-
-
-_READ_TABLE = '''
-def read(file):
-    """Features and labels of a table."""
-    if file.endswith((".parquet", ".feather")):
-        table = pd.read_parquet(file) if file.endswith(".parquet") else pd.read_feather(file)
-    else:
-        separator = "\\t" if ".tsv" in file else ","
-        table = pd.read_csv(
-            file, sep=separator, keep_default_na=False, na_values=[""], low_memory=False
-        )
-{numbers}    table = table.dropna(subset=[{target}])
-    return table, table[{target}]
-'''
-_NUMBERS = """    # Words for "missing" beside numbers are missing.
-    table[{target}] = pd.to_numeric(table[{target}], errors="coerce")
-"""
-_READ_IMAGES = '''
-def read(file):
-    """Images and labels."""
-    arrays = np.load(file)
-    labels = arrays["y_train"].reshape(-1)
-    known = labels == labels  # a missing one is not equal to itself
-    return arrays["x_train"][known], labels[known]
-'''
-_READ_MATRIX = '''
-def read(file):
-    """Features, as a table with the columns x0, x1, ..., and labels."""
-    arrays = np.load(file)
-    labels = arrays["y_train"].reshape(-1)
-    known = labels == labels  # a missing one is not equal to itself
-    return pd.DataFrame(arrays["x_train"][known]).add_prefix("x"), labels[known]
-'''
-_EMBEDDED_CLASSES = '''
-def read():
-    """Features and labels of a data set that scikit-learn brings."""
-    loaded = datasets.load_{name}(as_frame=True)
-    return loaded.data, loaded.target_names[loaded.target]
-'''
-_EMBEDDED = {
-    name: _EMBEDDED_CLASSES.format(name=name) for name in ("iris", "wine", "breast_cancer")
-}
-_EMBEDDED["digits"] = '''
-def read():
-    """Images and labels of a data set that scikit-learn brings."""
-    loaded = datasets.load_digits()
-    return loaded.images, loaded.target
-'''
-_EMBEDDED["diabetes"] = '''
-def read():
-    """Features and labels of a data set that scikit-learn brings."""
-    loaded = datasets.load_diabetes(as_frame=True)
-    return loaded.data, loaded.target
-'''
-_EMBEDDED["circles"] = '''
-def read():
-    """Points in two rings, and which ring each is of."""
-    x, y = datasets.make_circles(1000, factor=0.5, noise=0.1, random_state=0)
-    return pd.DataFrame(x, columns=["x0", "x1"]), np.where(y == 1, "inner", "outer")
-'''
 
 
 _SPELLED = '''
@@ -219,24 +132,42 @@ def encode(labels):
 def encode(labels):
     """Classes as their places in CLASSES."""
     places = {{spelled(label): i for i, label in enumerate(CLASSES)}}
+    if unknown := sorted({{spelled(label) for label in labels}} - set(places)):
+        wrong = ", ".join(map(repr, unknown))
+        raise SystemExit(f"The labels have {{wrong}}; expected CLASSES. Leave such rows out.")
     return np.array([places[spelled(label)] for label in labels])
 '''
 
 
-_CHECK_USAGE = """    if len(sys.argv) != 2:
-        sys.exit(f"Usage: python {sys.argv[0]} DATA")
-"""
+def _predict(target: Target) -> str:
+    if target.task == "regression":
+        made = "model.predict(x, verbose=0)[:, 0] * DEVIATION + MEAN"
+    else:
+        likeliest = "[:, 0] > 0" if target.task == "binary" else ".argmax(axis=1)"
+        made = f"[CLASSES[i] for i in (model.predict(x, verbose=0){likeliest}).astype(int)]"
+    return f'''def predict(model, x):
+    """The target of prepared rows."""
+    return {made}
+'''
+
+
+_ACCURACY = """
+    accuracy = np.mean(encode(predict(model, x[validation])) == y[validation])
+    print(f"Accuracy on them: {accuracy:.4f}")"""
+_R2 = """
+    error = encode(predict(model, x[validation])) - y[validation]
+    print(f"R² on them: {1 - np.mean(error**2) / np.var(y[validation]):.4f}")"""
 _MAIN = '''
 def main():
-    """Train on four fifths of the rows; stop by the others."""
-{check}    features, labels = read({file})
+    """Train on four fifths of the rows; stop by the others, so that scores on them flatter."""
+    features, labels = read({file})
     x, y = prepare(features), encode(labels)
     order = np.random.default_rng(0).permutation(len(x))
     validation, training = np.split(order, [len(x) // 5])
     model = build_model()
     loss = train(model, x[training], y[training], x[validation], y[validation])
     model.save("trained.keras")
-    print(f"Written: trained.keras; lowest loss on the rows that stopped it: {{loss:.4f}}")
+    print(f"Written: trained.keras; lowest loss on the rows that stopped it: {{loss:.4f}}"){score}
 
 
 if __name__ == "__main__":

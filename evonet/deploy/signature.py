@@ -15,6 +15,7 @@ from evonet.champion.predictor import Predictor
 from evonet.data.files import Features
 from evonet.data.preparation import (
     CategoricalColumn,
+    Column,
     ImagePreparation,
     NumericColumn,
     Preparation,
@@ -54,15 +55,12 @@ def signature_of(predictor: Predictor, names: Mapping[str, str], as_places: bool
     """
     target, preparation = predictor.target, predictor.preparation
     if isinstance(preparation, ImagePreparation):
-        inputs = {IMAGE: f"pixels {preparation.shape}, from 0 to {preparation.scale:g}"}
+        kind = "float32" if as_places else pixel_kind(preparation)
+        pixels = f"pixels {preparation.shape}, from 0 to {preparation.scale:g}, in {kind}"
+        inputs = {IMAGE: pixels}
     else:
-        number = "a number; NaN where it is missing"
         inputs = {
-            names[column.name]: number
-            if isinstance(column, NumericColumn)
-            else _place(column.categories)
-            if as_places
-            else 'a word; "" where it is missing'
+            names[column.name]: _taken(column, names[column.name], as_places)
             for column in preparation.columns
         }
     outputs = output_words(target)
@@ -77,6 +75,17 @@ def output_words(target: Target) -> dict[str, str]:
         return {"prediction": f"{target.name}, in its own unit"}
     listed = ", ".join(map(repr, target.classes))
     return {"prediction": f"one of {listed}", "probabilities": f"of {listed}, in this order"}
+
+
+def _taken(column: Column, name: str, as_places: bool) -> str:
+    """What the input of a column takes, and which column that is where the name does not say it."""
+    if isinstance(column, NumericColumn):
+        taken = "a number; NaN where it is missing"
+    elif as_places:
+        taken = _place(column.categories)
+    else:
+        taken = 'a word; "" where it is missing'
+    return taken if name == column.name else f"of column {column.name!r}, {taken}"
 
 
 def _place(categories: Sequence[str | None]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from shlex import quote
+from shlex import join, quote
 from types import MappingProxyType
 
 from evonet.page.advice_search import (
@@ -20,8 +20,9 @@ from evonet.page.advice_search import (
     try_more,
     widen_range,
 )
-from evonet.page.blocks import Step
+from evonet.page.blocks import Step, brief
 from evonet.page.view import View
+from evonet.phrases import drops
 from evonet.sentences import is_hidden_by_one_class, learned_nothing, score_text
 
 
@@ -34,6 +35,22 @@ def go_on(view: View) -> Iterator[Step]:
             "it, and it ends as if nothing had happened.",
             f"evonet resume {quote(str(view.record.folder))}",
         )
+
+
+def leave_out_what_tells(view: View) -> Iterator[Step]:
+    """Columns that give the target away, or rows that stand in several parts."""
+    doubts = view.result.doubts
+    if not doubts:
+        return
+    config = quote(str(view.record.folder / "config.toml"))
+    advised = dict.fromkeys(tuple(finding["flags"]) for finding in doubts)
+    flags = [*drops(view.config.get("drop", [])), *(word for some in advised for word in some)]
+    sentences = [brief(f[part], 400) for f in doubts for part in ("seen", "why", "advice")]
+    yield Step(
+        "All scores of this run may flatter",
+        " ".join(dict.fromkeys(sentences)),
+        f"evonet evolve --config {config} {join(flags)}" if any(advised) else "",
+    )
 
 
 def hold_against_baselines(view: View) -> Iterator[Step]:
@@ -60,7 +77,7 @@ def hold_against_baselines(view: View) -> Iterator[Step]:
                 "it: it is smaller, faster and easier to explain. Networks gain where columns work "
                 "together in ways that are not sums; perhaps here they do not.",
             )
-        elif winner.may_have(baseline.test_score):
+        elif baseline in view.result.perhaps_beaten:
             yield Step(
                 "The winner is within chance of the linear model",
                 f"On the test part it had {score_text(winner.test_score)}, the linear model "
@@ -126,6 +143,7 @@ def prefer_smaller(view: View) -> Iterator[Step]:
 RULES: Mapping[str, Callable[[View], Iterator[Step]]] = MappingProxyType(
     {
         "go on": go_on,
+        "doubts": leave_out_what_tells,
         "baselines": hold_against_baselines,
         "default": use_default,
         "failures": mend_failures,

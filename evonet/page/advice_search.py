@@ -40,7 +40,7 @@ _STILL = 0.05
 def search_longer(view: View) -> Iterator[Step]:
     """A best, or a median, that still rose at the end; a search that is not over has none."""
     table = view.generations
-    if view.result.interrupted or len(table) < _GENERATIONS:
+    if view.result.interrupted or view.is_perfect or len(table) < _GENERATIONS:
         return
     quarter = max(1, len(table) // 4)
     last = table.iloc[-1 - quarter :]
@@ -71,7 +71,7 @@ def change_direction(view: View) -> Iterator[Step]:
     if len(best) < 2 * _GENERATIONS:
         return
     since = best.index(best[-1])
-    if since <= len(best) // 3:
+    if since <= len(best) // 3 and not view.is_perfect:
         config = quote(str(view.record.folder / "config.toml"))
         yield Step(
             "The best score came early, and nothing beat it",
@@ -198,7 +198,8 @@ def give_up_less(view: View) -> Iterator[Step]:
 def try_more(view: View) -> Iterator[Step]:
     """A short search."""
     n = len(view.points)
-    if view.searched and view.winner is not None and n < 100 and not view.all_tried:
+    over = view.all_tried or view.is_perfect
+    if view.searched and view.winner is not None and n < 100 and not over:
         tried = "One network says" if n == 1 else f"{n} networks say"
         yield Step(
             "The search was short",

@@ -165,9 +165,15 @@ def _verdict(view: View) -> str:
         return "The winner has no test score: a test row holds numbers far beyond training's."
     rivals = [b for b in view.result.baselines if b.test_score is not None]
     said = ", ".join(f"{brief(b.name, 30)} {score_text(b.test_score)}" for b in rivals)
-    as_good = [brief(b.name, 30) for b in view.result.as_good]
+    as_good, perhaps = (
+        [brief(b.name, 30) for b in some]
+        for some in (view.result.as_good, view.result.perhaps_beaten)
+    )
     if not rivals:
         judged = ""
+    elif perhaps and not as_good:
+        judged = f" That is better than what takes no search ({said}), but the lead over "
+        judged += f"{' and '.join(perhaps)} may be chance."
     elif not as_good:
         judged = f" That is better than what takes no search ({said})."
     else:

@@ -138,7 +138,8 @@ def _tiles(view: View) -> Tiles:
             lead = view.metric.sign * (winner.test_score - (best.test_score or 0.0))
             word = "lead over" if lead > 0 else "behind" if lead < 0 else "same as"
             size = score_text(abs(lead)) if abs(lead) >= 1000 else f"{abs(lead):.2g}"
-            rival = f"{brief(best.name, 30)}: {score_text(best.test_score)}"
+            chance = ", within chance" if best in result.perhaps_beaten else ""
+            rival = f"{brief(best.name, 30)}: {score_text(best.test_score)}{chance}"
             tiles.append(Tile(f"{word} best baseline", size, rival))
     elif view.ranked:
         tiles.append(

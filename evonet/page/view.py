@@ -127,6 +127,13 @@ class View:
         return not self.record.fact("given")
 
     @property
+    def is_perfect(self) -> bool:
+        """Whether the search has nothing left to improve: the best score there can be, and that is
+        all it improves."""
+        best = self.ranked[0].score if self.ranked else None
+        return len(self.objectives) == 1 and best == self.metric.perfect
+
+    @property
     def all_tried(self) -> bool:
         """Whether the search ended since there was no other network to try."""
         return (self.result.reason or "").endswith(ALL_TRIED)

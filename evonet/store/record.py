@@ -28,9 +28,10 @@ from typing import Any
 
 from evonet.errors import RecordError
 from evonet.genome import Genome
+from evonet.phrases import did_you_mean
 from evonet.store.claim import Claim, is_claimed, this_process
 from evonet.store.database import Database, Table
-from evonet.store.folders import FILE, new_folder
+from evonet.store.folders import FILE, new_folder, run_folders
 from evonet.store.rows import (
     StoredCandidate,
     StoredEvaluation,
@@ -98,8 +99,9 @@ class RunRecord:
         """
         self.folder = folder
         if not (folder / FILE).is_file():
+            near = did_you_mean(folder.name, (path.name for path in run_folders(folder.parent)))
             raise RecordError(
-                f"No run at {folder}: expected a folder with a {FILE}. "
+                f"No run at {folder}: expected a folder with a {FILE}.{near} "
                 "`evonet list` names the runs."
             )
         self._claim: Claim | None = None
