@@ -10,6 +10,7 @@ import pytest
 from fakes import fake_training
 from matplotlib.figure import Figure
 from scipy import stats
+from sklearn.datasets import load_iris
 
 from evonet.comparison import comparison
 from evonet.config import RunConfig, make_config
@@ -67,6 +68,18 @@ class TestComparison:
         said = r"differ in data \(--drop is \['petal length \(cm\)'\] and \[\]\): their scores"
         with pytest.raises(RecordError, match=said):
             comparison([first, second])
+
+    def test_files_of_the_same_data_are_not_blamed_for_another_metric(
+        self, config: RunConfig, tmp_path: Path
+    ) -> None:
+        frame = load_iris(as_frame=True).frame
+        folders = []
+        for name, metric in (("c", "accuracy"), ("d", "log_loss")):
+            frame.to_csv(tmp_path / f"{name}.csv", index=False)
+            data = {"data": str(tmp_path / f"{name}.csv"), "target": "target", "metric": metric}
+            folders.append(evolve(config.changed(name=name, **data)).folder)
+        with pytest.raises(RecordError, match=r"differ in metric: their scores"):
+            comparison(folders)
 
     def test_a_run_without_a_winner_is_refused(self, config: RunConfig) -> None:
         stopped = evolve(config, should_stop=lambda: True)

@@ -829,6 +829,14 @@ def test_the_script_encodes_labels_of_every_kind(kind: str) -> None:
     assert script["encode"](np.array([1.0, "x", 0.5], object)).tolist() == [1, 2, 0]
 
 
+def test_the_script_of_two_classes_predicts_the_likelier_one() -> None:
+    script = script_of(NUMBERS[["x"]], Target("y", "binary", ("a", "b")), SMALLEST, TRAINING)
+    model = script["build_model"]()
+    model.set_weights([np.array([[1.0]]), np.array([0.1])])
+    x = script["prepare"](NUMBERS)  # -1.2, 0, 1.2
+    assert script["predict"](model, x) == ["a", "b", "b"]
+
+
 def test_the_script_spells_categories_as_evonet_does() -> None:
     frame = pd.DataFrame({"size": pd.Categorical([1.0, 2.0, 2.5] * 4)})
     preparation, _ = fit_preparation(frame, 32)
