@@ -33,6 +33,8 @@ MetricName = Literal[
 
 #: Flags that are not called like their settings.
 _FLAGS = {"asynchronous": "async"}
+#: Generations after the first where no limit is passed that a search comes to.
+_GENERATIONS = 30
 ObjectiveName = Literal["score", "parameters", "inference_ms"]
 
 
@@ -140,8 +142,16 @@ class RunConfig(BaseModel):
     population: Path | None = _setting(None, "Search", "File of genomes to start from.")
     seed: int = _number(0, "Search", "Equal seeds give equal runs.", ge=0, lt=2**63)
 
-    generations: int = _number(30, "Stop", "Generations after the first.", ge=0)
-    max_trainings: int | None = _number(None, "Stop", "Most networks to train.", ge=1)
+    generations: int | None = _number(
+        None,
+        "Stop",
+        f"Generations after the first; if left out {_GENERATIONS}, or without limit where minutes "
+        "or trainings have one.",
+        ge=0,
+    )
+    max_trainings: int | None = _number(
+        None, "Stop", "Most networks to try; those whose scores are in the cache count too.", ge=1
+    )
     max_minutes: float | None = _number(
         None, "Stop", "Minutes the run may take, the winner's fit included.", gt=0
     )
@@ -295,6 +305,14 @@ class RunConfig(BaseModel):
             Path(self.name).name != self.name or self.name in ("", ".", "..")
         ):
             yield f"name must be a plain folder name, got {self.name!r}; pass another --name"
+
+    @property
+    def max_generations(self) -> float:
+        """Generations after the first; infinite for no limit."""
+        if self.generations is not None:
+            return self.generations
+        limited = self.max_minutes is not None or self.max_trainings is not None
+        return math.inf if limited else _GENERATIONS
 
     @property
     def max_seconds(self) -> float:

@@ -44,7 +44,7 @@ class _EvoNet(BaseEstimator):
     def __init__(
         self,
         *,
-        generations: int = 30,
+        generations: int | None = None,
         max_minutes: float | None = None,
         max_trainings: int | None = None,
         metric: str = "auto",
@@ -58,9 +58,10 @@ class _EvoNet(BaseEstimator):
         """Keep the settings of a run, unchecked, as scikit-learn wants it.
 
         Args:
-            generations: after the first one.
+            generations: after the first one; None for 30, or no limit where minutes or trainings
+                have one.
             max_minutes: of the whole run; None for no limit.
-            max_trainings: networks to train; None for no limit.
+            max_trainings: networks to try; None for no limit.
             metric: as ``--metric``; "auto" is the task's default.
             ensemble: predict with the ensemble, where there is one, rather than with the winner.
             test_fraction: share of the rows that scores the winner and takes part in no choice.

@@ -191,8 +191,9 @@ def show_export(exported: dict[str, Any]) -> None:
         for i, (name, what) in enumerate(exported[heading].items()):
             label = heading.capitalize() if i == 0 else ""
             lines.append(f"{label:<10}{shortened(plain(name), 40)}: {shortened(plain(what), 100)}")
+    loaded = "loaded again" if exported["predicts"] else "given the winner's weights"
     lines.append(
-        f"Checked   loaded again; of {exported['rows']} rows no prediction differs from the run's "
+        f"Checked   {loaded}; of {exported['rows']} rows no prediction differs from the run's "
         f"by more than {exported['difference']:.1g}"
     )
     # As a block of its own, flush left, that can be pasted.

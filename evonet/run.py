@@ -55,7 +55,8 @@ def resume(
     Args:
         folder: the run's folder.
         changes: new limits by setting name, such as ``{"generations": 40}``; given any, the old
-            limits (but for the number of generations) hold no more. Or where it trains from now on:
+            limits hold no more (that of generations only where minutes or trainings have one). Or
+            where it trains from now on:
             ``workers``, ``training_timeout``, ``backend``, ``address``.
         observer: told what happens.
         should_stop: asked after every training; True ends the session with everything kept that was

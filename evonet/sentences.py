@@ -222,7 +222,8 @@ def verdict_lines(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
         line = f"On the test part its lead may be chance over: {', '.join(perhaps)}."
         said.append((line, "yellow"))
     if as_good:
-        advice = "Search longer, or use that." if winner.search_score is not None else "Use that."
+        may_improve = winner.search_score not in (None, result.metric.perfect)
+        advice = "Search longer, or use that." if may_improve else "Use that."
         if any(baseline.is_constant for baseline in result.as_good):
             advice = learned_nothing(result)
         said.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -140,10 +140,11 @@ class Session:
                     f"{unknown[0]} cannot change within a run; expected a limit, one of "
                     f"{', '.join(limits)}. Start a new run to change it."
                 )
-            limits["generations"] = config.generations
+            if not {"max_minutes", "max_trainings"} & set(changes):  # else nothing would end it
+                limits["generations"] = config.generations
             config = config.changed(**{**limits, **changes})
         config = config.changed(results=folder.parent)
-        if said := _spent(changes, record):
+        if (changes or record.fact("stopped")) and (said := _spent(config, record)):
             observer.on_warning(said)
         Workforce(config).start()
         founders = [Genome.from_dict(g, f"{folder}, founder") for g in record.fact("founders")]
@@ -242,19 +243,19 @@ def _from_anywhere(config: RunConfig) -> RunConfig:
     return config.changed(**full)
 
 
-def _spent(limits: Mapping[str, Any], record: RunRecord) -> str:
-    """Which of a run's new limits are used up before it goes on; empty where none is."""
+def _spent(config: RunConfig, record: RunRecord) -> str:
+    """Which of a run's limits are used up before it goes on; empty where none is."""
     minutes = float(record.fact("seconds") or 0.0) / 60
-    n_trained, n_generations = record.count_trainings(), len(record.generations()) - 1
-    used = {
-        "max_minutes": (minutes, f"{minutes:.3g} min"),
-        "max_trainings": (n_trained, f"{n_trained:,}"),
-        "generations": (n_generations, f"{n_generations:,}"),
-    }
+    n_tried, n_generations = len(record.evaluations()), len(record.generations()) - 1
+    used = (
+        ("max_minutes", config.max_minutes, minutes, f"{minutes:.3g} min"),
+        ("max_trainings", config.max_trainings, n_tried, f"{n_tried:,}"),
+        ("generations", config.max_generations, n_generations, f"{n_generations:,}"),
+    )
     spent = [
-        f"{flag_of(name)} {limits[name]} is used up ({said} so far)"
-        for name, (n, said) in used.items()
-        if limits.get(name) is not None and n >= limits[name]
+        f"{flag_of(name)} {limit:,} is used up ({said} so far)"
+        for name, limit, n, said in used
+        if limit is not None and n >= limit
     ]
     if not spent:
         return ""

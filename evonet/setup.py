@@ -122,7 +122,7 @@ class Setup:
 
     @cached_property
     def loss(self) -> str:
-        """What networks are trained on, as Keras names it."""
+        """What networks are tried on, as Keras names it."""
         return choose_loss(self.config.loss, self.dataset.target)
 
     @property
@@ -142,7 +142,11 @@ class Setup:
         if target is not None:
             target *= self.metric.sign
         return StopRules(
-            config.generations, config.max_trainings, config.max_minutes, config.patience, target
+            config.max_generations,
+            config.max_trainings,
+            config.max_minutes,
+            config.patience,
+            target,
         )
 
     @property

@@ -64,8 +64,8 @@ class TerminalObserver(Observer):
         self._config = RunConfig()
         self._elapsed = 0.0
         self._began = 0.0  # when the first generation of this session did
-        self._generations = self._trained = 0  # of this session
-        self._trained_before = 0
+        self._generations = self._tried = 0  # of this session
+        self._tried_before = 0
         self._number = self._under_way = 0  # the generation that is trained, and how much of it
 
     def __enter__(self) -> TerminalObserver:
@@ -83,8 +83,8 @@ class TerminalObserver(Observer):
 
     def on_start(self, record: RunRecord, metric: Metric, config: RunConfig) -> None:
         self._config, self._folder = config, record.folder
-        self._elapsed = record.search_seconds()
-        self._trained_before = record.count_trainings()
+        self._elapsed = sum(generation.seconds for generation in record.generations())
+        self._tried_before = len(record.evaluations())
         self.say(f"Run {record.folder}", "bold")
         for line in data_lines(record.fact("data")):
             self.say(line)
@@ -97,7 +97,7 @@ class TerminalObserver(Observer):
             best = metric.sign * generations[-1].population[0][1]
             self.say(
                 f"Resumed   after generation {generations[-1].number}, {record.count_trainings()} "
-                f"trainings and {time_text(self._elapsed)}; best {score_text(best)}"
+                f"trainings and {time_text(record.search_seconds())}; best {score_text(best)}"
             )
         self._show_bar("fitting the baselines", None)
 
@@ -128,7 +128,7 @@ class TerminalObserver(Observer):
         self._elapsed += summary.seconds
         self._generations += 1
         self._under_way = 0
-        self._trained += summary.trained
+        self._tried += summary.trained + summary.cached
         volume = summary.hypervolume
         self.say(
             f"{summary.number:5d}{score_text(summary.best):>10}{score_text(summary.median):>10}"
@@ -178,10 +178,10 @@ class TerminalObserver(Observer):
     def _left(self, number: int) -> str:
         """Time left by the limits that tell, at the pace of this session."""
         config, spent = self._config, time.monotonic() - self._began
-        left = (config.generations - number) * spent / self._generations
+        left = (config.max_generations - number) * spent / self._generations
         if config.max_minutes is not None:
             left = min(left, 60 * config.max_minutes - self._elapsed)
-        if config.max_trainings is not None and self._trained:
-            more = config.max_trainings - self._trained_before - self._trained
-            left = min(left, more * spent / self._trained)
+        if config.max_trainings is not None and self._tried:
+            more = config.max_trainings - self._tried_before - self._tried
+            left = min(left, more * spent / self._tried)
         return f"~{time_text(max(left, 0))}"

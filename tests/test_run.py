@@ -239,14 +239,41 @@ class TestStopping:
         fake_training.together = together
         result = evolve(config.changed(max_trainings=9))
         assert result.trainings == len(fake_training.trained) == 9
-        assert result.reason == "9 networks are trained"
+        assert result.reason == "9 networks are tried"
         assert result.winner is not None
         more = resume(result.folder, {"max_trainings": 11})
         assert more.trainings == 11
 
+    def test_a_run_goes_the_same_way_whatever_the_cache_holds(
+        self, config: RunConfig, fake_training: type[FakeEvaluator]
+    ) -> None:
+        first = evolve(config.changed(max_trainings=9))
+        half = evolve(config.changed(name="half", max_trainings=5, results=config.results / "a"))
+        trained = len(fake_training.trained)
+        again = evolve(config.changed(name="again", max_trainings=9))
+        other = evolve(config.changed(name="other", max_trainings=9, results=config.results / "a"))
+        assert len(fake_training.trained) == trained + 4
+        assert (again.trainings, other.trainings, half.trainings) == (0, 4, 5)
+        for run in (again, other):
+            assert run.reason == "9 networks are tried"
+            assert run.winner == first.winner
+            with RunRecord(run.folder) as record, RunRecord(first.folder) as theirs:
+                keys = {stored.genome.key for stored in record.evaluations()}
+                assert keys == {stored.genome.key for stored in theirs.evaluations()}
+
+    def test_limits_other_than_generations_are_the_only_ones(self, config: RunConfig) -> None:
+        free = config.changed(generations=None)
+        assert evolve(free).reason == "generation 30, the last one, is done"
+        longer = evolve(free.changed(name="b", max_trainings=200))
+        assert longer.reason == "200 networks are tried"
+        assert longer.generations > 31
+        more = resume(longer.folder, {"max_trainings": 220})
+        assert more.reason == "220 networks are tried"
+        assert evolve(free.changed(name="c", patience=1)).generations <= 31
+
     def test_new_limits_take_the_place_of_the_old_ones(self, config: RunConfig) -> None:
         folder = evolve(config.changed(max_trainings=9)).folder
-        assert resume(folder).reason == "9 networks are trained"
+        assert resume(folder).reason == "9 networks are tried"
         assert resume(folder, {"generations": 5}).reason == "generation 5, the last one, is done"
 
     def test_a_setting_that_is_no_limit_cannot_change_within_a_run(self, config: RunConfig) -> None:
@@ -337,7 +364,7 @@ class TestStopping:
         folder = evolve(config, stopper, stopper.asked).folder
         result = resume(folder, {"max_minutes": 1e-9})
         assert (result.reason, result.trainings) == ("the limit of 1e-09 min is reached", 8)
-        assert resume(folder, {"max_minutes": 10.0}).reason == "generation 6, the last one, is done"
+        assert resume(folder, {"max_minutes": 10.0, "generations": 6}).reason == "generation 6, the last one, is done"
 
     def test_limits_that_are_used_up_are_named_before_it_goes_on(self, config: RunConfig) -> None:
         folder = evolve(config).folder
@@ -346,7 +373,7 @@ class TestStopping:
             ({"max_trainings": 5}, "--max-trainings 5 is used up (30 so far)"),
             ({"max_minutes": 1e-9}, "--max-minutes 1e-09 is used up ("),
             ({"generations": 7, "max_minutes": 10.0, "max_trainings": 100}, ""),
-            ({}, ""),
+            ({}, "--generations 7 is used up (7 so far)"),
         ):
             heard = Heard()
             resume(folder, changes, heard)
@@ -382,7 +409,7 @@ class TestStopping:
             last = record.winners()[-1]
             assert last["whole"]  # fakes take no time
             record.add_winner({**last, "whole": False})
-        assert resume(hasty.folder, {"max_minutes": 10.0}).n_winners == 1  # the same again
+        assert resume(hasty.folder, {"max_minutes": 10.0, "generations": 6}).n_winners == 1  # the same again
         with RunRecord(hasty.folder) as record:
             assert len(record.winners()) == 2
         resume(hasty.folder, {"generations": 6})
@@ -430,7 +457,7 @@ class TestFailures:
     ) -> None:
         fake_training.fails = staticmethod(lambda _: ("diverged", "a loss was not finite"))
         said = (
-            r"\(3 networks are trained\) before any training succeeded; 3 failed, 3 of them with '"
+            r"\(3 networks are tried\) before any training succeeded; 3 failed, 3 of them with '"
         )
         with pytest.raises(TrainingError, match=f"{said}diverged: a loss was not finite'"):
             evolve(config.changed(max_trainings=3))

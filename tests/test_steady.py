@@ -297,7 +297,7 @@ def test_no_more_is_trained_than_was_allowed(
 ) -> None:
     fake_training.n_slots = n_slots
     result = evolve(config.changed(max_trainings=11))
-    assert result.reason == "11 networks are trained"
+    assert result.reason == "11 networks are tried"
     assert result.trainings == len(fake_training.submitted) == 11
 
 

@@ -41,8 +41,8 @@ def test_a_search_ends_between_generations_by_its_rules(
     [
         ({}, 10**9, 1e9, 1e9, None),
         ({"max_trainings": 50}, 49, 0.0, 0.0, None),
-        ({"max_trainings": 50}, 50, 0.0, 0.0, "50 networks are trained"),
-        ({"max_trainings": 50}, 60, 0.0, 0.0, "60 networks are trained"),
+        ({"max_trainings": 50}, 50, 0.0, 0.0, "50 networks are tried"),
+        ({"max_trainings": 50}, 60, 0.0, 0.0, "60 networks are tried"),
         ({"max_minutes": 1.5}, 0, 89.9, 0.0, None),
         ({"max_minutes": 1.5}, 0, 90.0, 0.0, "the limit of 1.5 min is reached"),
         ({"target_fitness": 0.9}, 0, 0.0, 0.89, None),

@@ -30,13 +30,16 @@ class Record:
         return {**DATA, "target": TARGET} if name == "data" else []
 
     def generations(self) -> list[Any]:
-        return [SimpleNamespace(number=3, population=[("key", 0.9)])]
+        return [SimpleNamespace(number=3, population=[("key", 0.9)], seconds=3600.0)]
 
     def search_seconds(self) -> float:
-        return 3600.0
+        return 5390.0  # with what was begun of the next generation
 
     def count_trainings(self) -> int:
-        return 40
+        return 30
+
+    def evaluations(self) -> list[None]:
+        return [None] * 40  # some of them from the cache
 
 
 def left(monkeypatch: pytest.MonkeyPatch, **limits: Any) -> list[str]:
@@ -85,6 +88,6 @@ def test_a_generation_that_was_broken_off_is_said() -> None:
     observer.on_generation_start(1, 5)
     for i in range(3):
         observer.on_evaluation(evaluation(Planted(genome(i), 0.9)))
-    observer.on_search_end("3 networks are trained")
-    said = "Search ended: 3 networks are trained. Generation 1 was under way, 3 of it done.\n"
+    observer.on_search_end("3 networks are tried")
+    said = "Search ended: 3 networks are tried. Generation 1 was under way, 3 of it done.\n"
     assert text.getvalue().endswith(said)

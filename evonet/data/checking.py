@@ -149,8 +149,8 @@ def check_features(raw: RawData, drop: tuple[str, ...]) -> tuple[RawData, list[s
 def _no_such_column(name: str, known: list[str], target: str) -> DataError:
     """What is raised for a column to drop that is none."""
     several = [part.strip() for part in name.split(",")]
-    if len(several) > 1 and set(several) <= set(known):
-        near = f" For several, pass {join(drops(several))}."
+    if len(several) > 1 and (found := [own for own in several if own in known]):
+        near = f" For several, pass {join(drops(found))}."
     else:
         near = did_you_mean(name, known)
     is_target = " (it is the target)" if name == target else ""

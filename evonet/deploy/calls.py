@@ -9,7 +9,9 @@ from __future__ import annotations
 _INPUTS = """# inputs: of each input by its name an array with a row for each example,
 # (rows, 1) of a column. {numbers}"""
 _WIDE = _INPUTS.format(numbers="Numbers are float64, words text.")
-_NARROW = _INPUTS.format(numbers="Numbers are float32, places of words int32.")
+_NARROW = _INPUTS.format(
+    numbers="Numbers are float32, places of words int32; words are in the .json beside the model."
+)
 
 KERAS = f"""{_WIDE}
 import keras, tensorflow as tf

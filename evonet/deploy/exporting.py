@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -31,6 +31,11 @@ _TOLERANCE = 1e-4
 #: Largest step between numbers of float32, as a share of the standard deviation of a column, that a
 #: format may hold the column in: more would be seen in predictions.
 _COARSE = 1e-3
+#: What a script writes beside itself.
+TRAINED = "trained.keras"
+_OF_A_SCRIPT = (
+    "the same network, trained anew on four fifths of the rows: it predicts a little differently"
+)
 #: How the names of folders begin in which an export is written.
 _BEGUN = ".evonet-"
 
@@ -42,6 +47,7 @@ class Exported:
     Attributes:
         path: the file or folder.
         signature: what goes in and comes out.
+        predicts: whether it has the winner's weights; a script trains a network like it.
         call: lines of Python that predict with it; of a script, the command that runs it.
         difference: the most by which a prediction differed from the run's own.
         n_rows: rows that were compared.
@@ -49,6 +55,7 @@ class Exported:
 
     path: Path
     signature: Signature
+    predicts: bool
     call: str
     difference: float
     n_rows: int
@@ -59,6 +66,7 @@ class Exported:
             "path": str(self.path),
             "difference": self.difference,
             "rows": self.n_rows,
+            "predicts": self.predicts,
             "call": self.call,
             **self.signature.to_dict(),
         }
@@ -102,11 +110,14 @@ def export(folder: Path, name: str, output: Path | None = None, ensemble: bool =
     except OSError as error:
         raise ExportError(f"Cannot write {path}: {error.strerror or error}.") from None
     signature = signature_of(predictor, wanted.names(predictor), wanted.as_places)
-    return Exported(path, signature, _call(wanted, training, path), difference, len(rows))
+    if not wanted.predicts:
+        signature = replace(signature, outputs={TRAINED: _OF_A_SCRIPT})
+    call = _call(wanted, training, path)
+    return Exported(path, signature, wanted.predicts, call, difference, len(rows))
 
 
 def _call(wanted: Format, training: Training, path: Path) -> str:
-    if wanted.suffix == ".py":
+    if not wanted.predicts:
         data = "" if training.data in EMBEDDED else " DATA"
         return wanted.call.format(path=quote(str(path)), data=data)
     return wanted.call.format(path=repr(str(path)))

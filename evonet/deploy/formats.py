@@ -14,12 +14,12 @@ import numpy as np
 
 from evonet.champion.predictor import Predictor
 from evonet.data.files import Features
-from evonet.data.preparation import ImagePreparation
+from evonet.data.preparation import CategoricalColumn, ImagePreparation, TablePreparation
 from evonet.deploy import calls
 from evonet.deploy.script import training_script
 from evonet.deploy.script_network import Training
 from evonet.deploy.serving import feed, places, serving_model
-from evonet.deploy.signature import IMAGE, apart, output_words, plain_names, signature_of
+from evonet.deploy.signature import IMAGE, apart, output_words, plain_names, signature_of, word_of
 from evonet.errors import ExportError, shown
 from evonet.training.backend import load_keras
 
@@ -45,6 +45,7 @@ class Format:
         needs: packages besides those that evonet always has.
         ensembles: whether several networks can be one model.
         tells_empty: whether an empty word is another one than a missing one.
+        predicts: whether it has the winner's weights; else it trains a network like it.
     """
 
     suffix: str
@@ -56,6 +57,7 @@ class Format:
     needs: tuple[str, ...] = ()
     ensembles: bool = True
     tells_empty: bool = False
+    predicts: bool = True
 
 
 def _own_names(predictor: Predictor) -> Names:
@@ -202,6 +204,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             calls.SCRIPT,
             ensembles=False,
             tells_empty=True,
+            predicts=False,
         ),
     }
 )
@@ -219,8 +222,16 @@ def _by_name(model: Any) -> Any:
 
 def _write_signature(predictor: Predictor, names: Names, path: Path, as_places: bool) -> None:
     signature = signature_of(predictor, names, as_places).to_dict()
-    columns = {"columns": dict(names)} if IMAGE not in names else {}
-    path.write_text(json.dumps(signature | columns, indent=1, ensure_ascii=False), "utf-8")
+    more: dict[str, Any] = {}
+    if isinstance(predictor.preparation, TablePreparation):
+        more["columns"] = dict(names)
+        if as_places:
+            more["words"] = {
+                names[column.name]: [word_of(category) for category in column.categories]
+                for column in predictor.preparation.columns
+                if isinstance(column, CategoricalColumn)
+            }
+    path.write_text(json.dumps(signature | more, indent=1, ensure_ascii=False), "utf-8")
 
 
 def _values(outputs: Mapping[str, Any]) -> np.ndarray:

@@ -33,7 +33,11 @@ def training_script(predictor: Predictor, training: Training) -> str:
         _predict(predictor.target),
         _MAIN.format(
             file="sys.argv[1]" if source.file else "",
-            score=_R2 if predictor.target.task == "regression" else _ACCURACY,
+            score=_R2
+            if predictor.target.task == "regression"
+            else _BALANCED_ACCURACY
+            if training.balanced
+            else _ACCURACY,
         ),
     ]
     return "\n\n".join(part.strip("\n") + "\n" for part in parts if part)
@@ -56,7 +60,7 @@ def _head(source: Source, images: bool) -> str:
         f'    predict(keras.models.load_model("trained.keras", compile=False), prepare({rows}))',
         '"""',
         "",
-        *([source.head] if source.head else []),
+        source.head,
         *imports,
         "",
         "keras.utils.set_random_seed(0)",
@@ -152,11 +156,15 @@ def _predict(target: Target) -> str:
 
 
 _ACCURACY = """
-    accuracy = np.mean(encode(predict(model, x[validation])) == y[validation])
-    print(f"Accuracy on them: {accuracy:.4f}")"""
+    right = encode(predict(model, x[validation])) == y[validation]
+    print(f"Accuracy on them, which flatters: {np.mean(right):.4f}")"""
+_BALANCED_ACCURACY = """
+    right = encode(predict(model, x[validation])) == y[validation]
+    recalls = [np.mean(right[y[validation] == k]) for k in np.unique(y[validation])]
+    print(f"Balanced accuracy on them, which flatters: {np.mean(recalls):.4f}")"""
 _R2 = """
     error = encode(predict(model, x[validation])) - y[validation]
-    print(f"R² on them: {1 - np.mean(error**2) / np.var(y[validation]):.4f}")"""
+    print(f"R² on them, which flatters: {1 - np.mean(error**2) / np.var(y[validation]):.4f}")"""
 _MAIN = '''
 def main():
     """Train on four fifths of the rows; stop by the others, so that scores on them flatter."""
@@ -166,8 +174,9 @@ def main():
     validation, training = np.split(order, [len(x) // 5])
     model = build_model()
     loss = train(model, x[training], y[training], x[validation], y[validation])
-    model.save("trained.keras")
-    print(f"Written: trained.keras; lowest loss on the rows that stopped it: {{loss:.4f}}"){score}
+    file = Path(__file__).with_name("trained.keras")
+    model.save(file)
+    print(f"Written: {{file}}; lowest loss on the rows that stopped it: {{loss:.4f}}"){score}
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def source_of(data: str, images: bool, target: Target) -> Source:
         target: what is predicted.
     """
     if data in EMBEDDED:
-        return Source("", "", _EMBEDDED[data], ("scikit-learn",))
+        return Source("", "from pathlib import Path\n", _EMBEDDED[data], ("scikit-learn",))
     if data.endswith(".npz"):
         made = _MADE_OF_IMAGES if images else _MADE_OF_A_MATRIX
         text = _READ_ARRAYS.format(made=made, what="Images" if images else _A_TABLE)

@@ -90,7 +90,7 @@ def _taken(column: Column, name: str, as_places: bool) -> str:
 
 def _place(categories: Sequence[str | None]) -> str:
     listed = ["" if category is None else category for category in categories]
-    return f"the word's place in {listed}, from 0; {len(listed)} for any other"
+    return f"from 0 the word's place in {listed}; {len(listed)} for any other"
 
 
 def pixel_kind(preparation: ImagePreparation) -> str:

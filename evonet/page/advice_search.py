@@ -211,9 +211,11 @@ def try_more(view: View) -> Iterator[Step]:
 
 def resume_text(view: View) -> str:
     """How to search on for as long again, whichever limit it came to."""
-    most = max(2 * (len(view.generations) - 1), view.config.get("generations", 0), 30)
-    flags = [f"--generations {most}"]
     minutes, trainings = view.config.get("max_minutes"), view.config.get("max_trainings")
+    generations, flags = view.config.get("generations"), []
+    if generations is not None or (minutes is None and trainings is None):
+        most = max(2 * (len(view.generations) - 1), generations or 0, 30)
+        flags.append(f"--generations {most}")
     if minutes is not None:
         flags.append(f"--max-minutes {2 * minutes:g}")
     if trainings is not None:

@@ -181,5 +181,12 @@ def _verdict(view: View) -> str:
         judged = f" Without any search, {', '.join(as_good)} {verb} as good or better ({said})."
     return (
         f"The network that won scores {score_text(winner.test_score)} ({words}, {view.better}) on "
-        f"{n_test} rows that took part in no choice.{judged}"
+        f"{n_test} rows that took part in no choice.{judged}{_doubt(view)}"
     )
+
+
+def _doubt(view: View) -> str:
+    """Why the score may flatter, if it may."""
+    if not view.result.doubts:
+        return ""
+    return f" But all scores may flatter: {brief(view.result.doubts[0]['seen'], 200)}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from statistics import median
 from types import MappingProxyType
 
 from evonet.champion.winner import count_finalists
 from evonet.errors import TrainingError
-from evonet.evaluation import Hurdle
+from evonet.evaluation import Hurdle, Request
 from evonet.evolution.search import Candidate, Search
 from evonet.finale import failures_text, timetable
 from evonet.fitness import fitness, rank
@@ -53,7 +53,7 @@ class Course:
         fresh_fitnesses = [fitness(stored.evaluation, metric) for stored in fresh.values()]
         self._best = max([search.best_fitness, *fresh_fitnesses])
         # By score key: one that a generation asks for again counts once.
-        self._trained = {s.score_key for s in known if s.origin == "trained"}
+        self._tried = {s.score_key for s in known}
         self._slowest = 0.0  # seconds of the longest training of late
         self._end = math.inf
         clock.start_search()
@@ -76,11 +76,25 @@ class Course:
         self._end = self._end_of_search(self.told.values())
         self._session.observer.on_generation_start(number, n_candidates)
 
-    @property
-    def n_left(self) -> int | None:
-        """How many more trainings there may be; None for no limit."""
+    def within_limit(
+        self, requests: Sequence[Request], key: Callable[[Request], str]
+    ) -> list[Request]:
+        """The first of some requests, as many as may be tried; those that were tried come again.
+
+        Args:
+            requests: of a generation.
+            key: of a request, the score key.
+        """
         most = self._rules.max_trainings
-        return None if most is None else max(0, most - len(self._trained))
+        left = math.inf if most is None else most - len(self._tried)
+        within: list[Request] = []
+        for request in requests:
+            if key(request) not in self._tried:
+                left -= 1
+            if left < 0:
+                break
+            within.append(request)
+        return within
 
     def over(self, n_under_way: int = 0) -> str | None:
         """Why the search is over between two trainings, or None.
@@ -88,14 +102,14 @@ class Course:
         Args:
             n_under_way: trainings to count as done.
         """
-        n_trained = len(self._trained) + n_under_way
-        return self._rules.between_trainings(n_trained, self._clock.seconds, self._best, self._end)
+        n_tried = len(self._tried) + n_under_way
+        return self._rules.between_trainings(n_tried, self._clock.seconds, self._best, self._end)
 
     def add(self, stored: StoredEvaluation) -> None:
         """An evaluation is known."""
         self.fresh[stored.genome.key] = stored
+        self._tried.add(stored.score_key)
         if stored.origin == "trained":
-            self._trained.add(stored.score_key)
             self._slowest = max(self._slowest, stored.evaluation.seconds)
         if not self.told:
             self._end = self._end_of_search(self.fresh.values())

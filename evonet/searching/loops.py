@@ -34,7 +34,8 @@ def _by_generations(session: Session, clock: Clock, evaluator: CachedEvaluator) 
             return exhausted(session, len(search.seen))
         course.begin_generation(search.generation, len(candidates))
         requests = [setup.request(c.genome, hurdles=hurdles) for c in candidates]
-        with closing(evaluator.evaluate(requests, course.n_left)) as evaluating:
+        within = course.within_limit(requests, evaluator.key)
+        with closing(evaluator.evaluate(within)) as evaluating:
             for _ in requests:
                 if session.should_stop():
                     return None
@@ -65,7 +66,7 @@ def _without_barrier(session: Session, clock: Clock, evaluator: CachedEvaluator)
                     return None
                 if over := course.over():
                     return over
-                while slots.n_free and not course.over(slots.n_training):
+                while slots.n_free and not course.over(slots.n_busy):
                     if waiting:
                         slots.submit(waiting.popleft())
                     elif candidate := steady.ask():

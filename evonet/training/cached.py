@@ -38,16 +38,10 @@ class CachedEvaluator:
     protocol: str
     measure: Callable[[Genome], float | None] | None = None
 
-    def evaluate(
-        self, requests: Sequence[Request], most: int | None = None
-    ) -> Generator[StoredEvaluation, None, None]:
+    def evaluate(self, requests: Sequence[Request]) -> Generator[StoredEvaluation, None, None]:
         """What is known at once, then what is trained; every request once.
 
         Closed before its end, it trains no more, and gives up what worker processes are training.
-
-        Args:
-            requests: what is asked for.
-            most: trainings; of what is not known, only the first so many come back.
         """
         unknown = []
         for request in requests:
@@ -55,7 +49,6 @@ class CachedEvaluator:
                 unknown.append(request)
             else:
                 yield stored
-        unknown = unknown[:most]
         # Now, while no worker trains. Time depends on the genome alone.
         times = {request.genome.key: self._time(request.genome) for request in unknown}
         for done in self.inner.evaluate(unknown):
@@ -124,11 +117,6 @@ class CachedSlots:
     def n_free(self) -> int:
         """Places that have nothing to do; none while something is known that nobody took."""
         return 0 if self._known else self._inner.n_free
-
-    @property
-    def n_training(self) -> int:
-        """Requests that are being trained."""
-        return self._inner.n_busy
 
     @property
     def n_busy(self) -> int:

@@ -1,4 +1,4 @@
-"""The data that networks are trained on in a benchmark."""
+"""The data that networks are tried on in a benchmark."""
 
 from __future__ import annotations
 
