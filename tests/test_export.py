@@ -198,6 +198,10 @@ def test_inputs_with_other_names_say_of_which_column_they_are(
     runs: dict[str, Path], tmp_path: Path
 ) -> None:
     inputs = export(runs["words"], "tflite", tmp_path / "m.tflite").signature.inputs
+    beside = json.loads((tmp_path / "m.tflite.json").read_text("utf-8"))
+    assert beside["columns"]["a/b"] == "a_b"
+    own_words = ['a "b"', "it's", "{x}", "ä", "\\n"]
+    assert sorted(beside["words"][beside["columns"]["$x$"]]) == sorted(own_words)
     assert inputs["a_b"] == "of column 'a/b', a number; NaN where it is missing"
     assert inputs["c_1st_floor"].startswith("of column '1st floor', ")
     own = export(runs["words"], "onnx", tmp_path / "m.onnx").signature.inputs
@@ -241,15 +245,15 @@ def test_a_saved_model_answers_through_its_serving_signature(
     assert said["prediction"].numpy()[0].decode() in ("high", "it's", "low")
 
 
-def ran_script(path: Path, *arguments: str) -> None:
-    """Run an exported script from its own folder, and see that it trains."""
+def ran_script(path: Path, metric: str, *arguments: str) -> None:
+    """Run an exported script from another folder than its own, and see that it trains."""
     command = [sys.executable, str(path), *arguments]
-    ran = subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
+    ran = subprocess.run(command, cwd=path.parent.parent, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-800:]
     assert "val_loss" in ran.stdout
     assert re.search(
         r"trained\.keras; lowest loss on the rows that stopped it: \d+\.\d{4}\n"
-        r"(Accuracy|R²) on them: -?\d+\.\d{4}\n$",
+        rf"{metric} on them, which flatters: -?\d+\.\d{{4}}\n$",
         ran.stdout,
     )
     assert (path.parent / "trained.keras").is_file()
@@ -312,7 +316,7 @@ def test_the_script_trains_without_evonet(
         frame.to_parquet(file)
     else:
         frame.to_csv(file, index=False, sep="," if ending == "csv" else "\t")
-    ran_script(path, str(file))
+    ran_script(path, "Balanced accuracy", str(file))
 
 
 def test_the_script_reads_semicolons_and_decimal_commas_as_evonet_does(tmp_path: Path) -> None:
@@ -343,11 +347,11 @@ def test_the_script_names_arrays_that_are_missing(tmp_path: Path, images: bool) 
         script["read"](str(tmp_path / "t.npz"))
 
 
-@pytest.mark.parametrize("kind", ["quantity", "images"])
+@pytest.mark.parametrize(("kind", "metric"), [("quantity", "R²"), ("images", "Accuracy")])
 def test_the_script_of_embedded_data_needs_no_file(
-    runs: dict[str, Path], tmp_path: Path, kind: str
+    runs: dict[str, Path], tmp_path: Path, kind: str, metric: str
 ) -> None:
-    ran_script(export(runs[kind], "python", tmp_path / "m.py").path)
+    ran_script(export(runs[kind], "python", tmp_path / "m.py").path, metric)
 
 
 @pytest.mark.parametrize("name", EMBEDDED)

@@ -364,7 +364,10 @@ class TestStopping:
         folder = evolve(config, stopper, stopper.asked).folder
         result = resume(folder, {"max_minutes": 1e-9})
         assert (result.reason, result.trainings) == ("the limit of 1e-09 min is reached", 8)
-        assert resume(folder, {"max_minutes": 10.0, "generations": 6}).reason == "generation 6, the last one, is done"
+        assert (
+            resume(folder, {"max_minutes": 10.0, "generations": 6}).reason
+            == "generation 6, the last one, is done"
+        )
 
     def test_limits_that_are_used_up_are_named_before_it_goes_on(self, config: RunConfig) -> None:
         folder = evolve(config).folder
@@ -409,7 +412,9 @@ class TestStopping:
             last = record.winners()[-1]
             assert last["whole"]  # fakes take no time
             record.add_winner({**last, "whole": False})
-        assert resume(hasty.folder, {"max_minutes": 10.0, "generations": 6}).n_winners == 1  # the same again
+        assert (
+            resume(hasty.folder, {"max_minutes": 10.0, "generations": 6}).n_winners == 1
+        )  # the same again
         with RunRecord(hasty.folder) as record:
             assert len(record.winners()) == 2
         resume(hasty.folder, {"generations": 6})
@@ -456,9 +461,7 @@ class TestFailures:
         self, config: RunConfig, fake_training: type[FakeEvaluator]
     ) -> None:
         fake_training.fails = staticmethod(lambda _: ("diverged", "a loss was not finite"))
-        said = (
-            r"\(3 networks are tried\) before any training succeeded; 3 failed, 3 of them with '"
-        )
+        said = r"\(3 networks are tried\) before any training succeeded; 3 failed, 3 of them with '"
         with pytest.raises(TrainingError, match=f"{said}diverged: a loss was not finite'"):
             evolve(config.changed(max_trainings=3))
 
