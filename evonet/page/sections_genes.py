@@ -150,8 +150,9 @@ def _method(analysis: Analysis, epoch: int | None) -> Text:
         f"{analysis.networks:,} networks {stage}, and its variance over the space split up into "
         "genes (functional ANOVA; Hutter, Hoos & Leyton-Brown 2014). It foretells "
         f"{max(analysis.trust, 0):.0%} of the differences between networks it has not seen. "
-        "Its limits: genes of layers are summed up over the layers; a search tries mostly what "
-        f"seems good, so that the rest is known badly; and {limit}",
+        "Its limits: genes of layers are summed up over the layers; a gene that some networks "
+        "leave unused, as those of adam do weight_decay, also stands for what makes it unused; a "
+        f"search tries mostly what seems good, so that the rest is known badly; and {limit}",
         "note",
     )
 

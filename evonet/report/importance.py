@@ -36,7 +36,7 @@ LEAST = 40
 #: Genes whose pairs are looked at: those that matter most on their own. Untuned.
 _PAIRED = 6
 #: A gene that does not act in a genome, or whose layers are not there.
-ABSENT = "-"
+ABSENT = "unused"
 
 
 @dataclass(frozen=True)
