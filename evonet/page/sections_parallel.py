@@ -71,8 +71,8 @@ def parallel_section(view: View) -> Section | None:
                 ),
                 (("line orange", f"the best {min(_BEST, len(ranked))}"), ("line muted", "others")),
                 "Genes are in the order of their importance, as far as known. Of layers: the "
-                "middle of numbers, the commonest of names. Unused: the gene does not act. Point at "
-                "a line to see the network.",
+                "middle of numbers, the commonest of names. Unused: the gene does not act. "
+                "Point at a line to see the network.",
             ),
         ),
     )
