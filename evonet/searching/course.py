@@ -85,9 +85,9 @@ class Course:
             requests: of a generation.
             key: of a request, the score key.
         """
-        most = self._rules.max_trainings
-        left = math.inf if most is None else most - len(self._tried)
-        within: list[Request] = []
+        if (most := self._rules.max_trainings) is None:
+            return list(requests)
+        left, within = most - len(self._tried), list[Request]()
         for request in requests:
             if key(request) not in self._tried:
                 left -= 1
