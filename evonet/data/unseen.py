@@ -40,7 +40,7 @@ class Unseen:
             >>> print(Unseen("town", 2, ("Rome", None), False))
             Column 'town': 2 rows have words that training had not, such as 'Rome', (none).
         """
-        words = ["(none)" if w is None else repr(w[:40]) for w in self.examples[:EXAMPLES]]
+        words = ["(none)" if w is None else repr(w[:40]) for w in self.examples]
         rows = "1 row has" if self.n_rows == 1 else f"{self.n_rows:,} rows have"
         not_there = "hardly had, or not at all" if self.as_rare else "had not"
         return (
