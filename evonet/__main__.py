@@ -7,6 +7,10 @@ import sys
 from evonet.errors import EvonetError
 
 _DEBUG = "--debug"
+_NO_MEMORY = (
+    "evonet: This machine has no memory left. What was trained is kept: end what else runs, then "
+    "go on with evonet resume; or start anew with fewer rows or columns."
+)
 
 
 def main() -> None:
@@ -21,6 +25,11 @@ def main() -> None:
             raise
         print(f"evonet: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except MemoryError:
+        if debug:
+            raise
+        print(_NO_MEMORY, file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

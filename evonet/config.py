@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import typing
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from evonet.errors import ConfigError, shown
+from evonet.phrases import did_you_mean
 from evonet.toml import read_toml, write_toml
 
 TaskName = Literal["auto", "binary", "multiclass", "regression"]
@@ -371,9 +371,8 @@ def _sentence(problem: Any) -> str:
         return f"{said}."
     name = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
-        near = get_close_matches(name, RunConfig.model_fields, 1)
-        meant = f" Did you mean {near[0]}?" if near else ""
         known = ", ".join(RunConfig.model_fields)
+        meant = did_you_mean(name, RunConfig.model_fields)
         return f"unknown setting {name!r}; expected one of {known}.{meant}"
     flag = flag_of(name)
     return f"{name} {said}, got {shown(problem['input'])}. Change {flag}."

@@ -10,7 +10,8 @@ class EvonetError(Exception):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.splitlines()))  # one line, whatever names it quotes
+        # One line that no terminal obeys, whatever names it quotes.
+        super().__init__(plain(" ".join(message.splitlines())))
 
 
 class ConfigError(EvonetError):
@@ -45,6 +46,16 @@ class TrainingError(EvonetError):
 
 class ExportError(EvonetError):
     """A model cannot be written in another format, or is not what it came from."""
+
+
+def plain(text: object) -> str:
+    """Text from data or files with nothing in it that a terminal would obey.
+
+    Example:
+        >>> plain("a\x1b[2Jb")
+        'a�[2Jb'
+    """
+    return "".join(c if c.isprintable() else "�" for c in str(text))
 
 
 def shown(value: object) -> str:

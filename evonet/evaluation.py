@@ -116,7 +116,7 @@ class Evaluation:
         genome_key: the genome that was trained.
         seed: the seed it was trained with.
         status: "ok", or how the training failed.
-        reason: one line that says why it failed; empty when it did not.
+        reason: one line that says why it failed, or a GPU did and a CPU did not; empty otherwise.
         score: the run's metric on the validation part with the best weights; None if failed.
         best_epoch: the epoch of the lowest validation loss, from 1; 0 if failed.
         train_loss: mean training loss of each epoch.

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from evonet.errors import RecordError
+from evonet.errors import RecordError, plain
 from evonet.metrics import Interval
 from evonet.phrases import shortened
 from evonet.progress import read_result
@@ -19,7 +19,6 @@ from evonet.sentences import (
     data_lines,
     front_lines,
     goal_line,
-    plain,
     result_lines,
     score_text,
     time_text,

@@ -56,11 +56,6 @@ def time_text(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def plain(text: object) -> str:
-    """Text from data or files with nothing in it that a terminal would obey."""
-    return "".join(c if c.isprintable() else "�" for c in str(text))
-
-
 def data_lines(data: dict[str, Any]) -> list[str]:
     """What was understood of the data, from the record's fact of that name."""
     train, validation, test = data["rows"]

@@ -20,6 +20,7 @@ from evonet.evolution.search import Candidate, Search
 from evonet.evolution.steady import SteadySearch
 from evonet.fitness import Fitness
 from evonet.genome import Genome, SearchSpace
+from evonet.paths import is_file
 from evonet.progress import Observer
 from evonet.setup import Setup
 from evonet.store.cache import ScoreCache
@@ -238,7 +239,7 @@ def _from_anywhere(config: RunConfig) -> RunConfig:
     """The config with its files named in full: a run is resumed from any folder."""
     files = {name: getattr(config, name) for name in ("space", "population")}
     full = {name: file.resolve() for name, file in files.items() if file is not None}
-    if Path(config.data).is_file():
+    if is_file(config.data):
         full["data"] = str(Path(config.data).resolve())
     return config.changed(**full)
 

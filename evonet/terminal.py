@@ -13,6 +13,7 @@ from rich.text import Text
 
 from evonet.champion.baselines import Baseline
 from evonet.config import RunConfig
+from evonet.errors import plain
 from evonet.evaluation import Evaluation
 from evonet.metrics import Metric
 from evonet.phrases import shortened
@@ -20,7 +21,6 @@ from evonet.progress import GenerationSummary, Observer, RunResult
 from evonet.sentences import (
     data_lines,
     goal_line,
-    plain,
     result_lines,
     score_text,
     time_text,

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from evonet.config import RunConfig
 from evonet.data.dataset import Dataset
+from evonet.errors import ConfigError
 from evonet.evaluation import Budget
 from evonet.metrics import Metric
 from evonet.training.backend import find_device
@@ -46,7 +47,12 @@ class Workforce:
         Raises:
             EvonetError: one of them is not there.
         """
-        _ = self.device, self._cluster
+        if self.device == "gpu" and self.config.training_timeout is not None:
+            raise ConfigError(
+                "training_timeout ends processes, which train on CPUs, and a GPU is used here; "
+                "leave out --training-timeout, or pass --device cpu."
+            )
+        _ = self._cluster
 
     @cached_property
     def device(self) -> str:

@@ -2,7 +2,7 @@
 
     python scripts/bench_resilience.py                 300 kills, an hour; 500 generations
     python scripts/bench_resilience.py --quick         12 kills, minutes; 50 generations
-    python scripts/bench_resilience.py --only long     one part: kills, faults, long
+    python scripts/bench_resilience.py --only long     one part: kills, faults, long, processors
     python scripts/bench_resilience.py --json FILE
 
 kills: searches by worker processes are killed at random moments (the run, a worker, both; SIGKILL,
@@ -14,6 +14,9 @@ a search; what it says is printed, and its history has to be the same once that 
 
 long: a search of 20,000 candidates whose trainings take no time: memory, open files, and the time
 that a candidate takes beside its training, from the first to the last.
+
+processors: searches with the same seed on processors of other years, as far as this one can play
+them by leaving out instructions: what differs, and by how much.
 """
 
 from __future__ import annotations
@@ -25,7 +28,10 @@ from pathlib import Path
 from bench.faults import faults
 from bench.kills import kills
 from bench.long_run import long_run
-from bench.machine import versions
+from bench.machine import machine, versions
+from bench.older_processors import older_processors
+
+PARTS = ("kills", "faults", "long", "processors")
 
 
 def main() -> None:
@@ -35,14 +41,17 @@ def main() -> None:
         "kills": lambda: kills(arguments.kills or (12 if arguments.quick else 300)),
         "faults": lambda: faults(50 if arguments.quick else 500),
         "long": lambda: long_run(50 if arguments.quick else 500),
+        "processors": lambda: older_processors(2 if arguments.quick else 10),
     }
     print(" ".join(f"{name} {version}" for name, version in versions().items()))
+    print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
     tables = []
     for name in arguments.only or parts:
         tables.append(parts[name]())
         print(f"\n{tables[-1]}", flush=True)
     if arguments.json:
-        record = {"versions": versions(), "tables": [table.to_dict() for table in tables]}
+        facts = {"versions": versions(), "machine": machine()}
+        record = facts | {"tables": [table.to_dict() for table in tables]}
         arguments.json.write_text(json.dumps(record, indent=1), "utf-8")
 
 
@@ -52,9 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="few kills, few generations")
     parser.add_argument("--kills", type=int, metavar="N", help="so many kills")
-    parser.add_argument(
-        "--only", nargs="+", choices=("kills", "faults", "long"), help="only these parts"
-    )
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="only these parts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return parser
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from bench.faults import FAULTS, faults
 from bench.kills import Outcome, _account, kills
 from bench.long_run import long_run
+from bench.older_processors import PROCESSORS, older_processors
 from bench.scale import scale
 from bench.simulated import Park
 from bench.table import Table
@@ -51,6 +53,13 @@ def test_a_kill_loses_what_was_begun_and_is_not_in_the_record() -> None:
     assert outcome.repeated == 1  # d
 
 
+def test_what_begins_again_once_the_record_has_it_is_repeated() -> None:
+    said = ["begin a", "end a", "begin b", "keep a", "begin a", "end b", "keep b"]
+    outcome = Outcome()
+    _account(outcome, said, before=set(), after={"a", "b"})
+    assert (outcome.trainings, outcome.repeated) == (3, 1)
+
+
 def test_without_a_barrier_workers_idle_less() -> None:
     """One training in ten takes a hundred times as long: a generation waits for it."""
     table = scale([1.0] * 9 + [100.0], (10,), 200, "test", 1)
@@ -73,6 +82,20 @@ def test_simulated_workers_take_the_time_that_trainings_take() -> None:
         park.wait()
     assert (park.trained, park.busy_seconds) == (4, 12.0)
     assert 6.0 <= park.now < 7.0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="plays older processors of this kind"
+)
+def test_on_older_processors_sums_differ_in_their_last_digits() -> None:
+    rows = columns(older_processors(0))
+    assert len(rows) == 2 * len(PROCESSORS)
+    for row in rows:
+        assert row["trainings of both"] > 10, row
+        assert row["first loss differs by"] < 1e-5, row
+    # Vectors of another length add in another order, or this would play nothing.
+    assert any(row["equal to the last bit"] < row["trainings of both"] for row in rows)
 
 
 @pytest.mark.slow

@@ -98,6 +98,31 @@ class TestRuns:
         assert line.startswith("evonet: The run goes on without the score cache, and trains what")
         assert "results/scores.sqlite: file is not a database" in line
 
+    def test_what_is_quoted_is_nothing_that_a_terminal_obeys(self, evonet, tmp_path: Path) -> None:
+        (tmp_path / "c.toml").write_text(r'data = "\u001b]0;owned\u0007.csv"')
+        code, output, errors = evonet("evolve", "--config", "c.toml")
+        assert (code, output) == (1, "")
+        assert errors.startswith("evonet: No data at �]0;owned�.csv: expected one of digits")
+        assert errors.rstrip("\n").isprintable()
+
+    def test_a_machine_without_memory_is_told_so(self, evonet, monkeypatch) -> None:
+        def fails(*_: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr("evonet.run.evolve", fails)
+        code, output, errors = evonet("evolve", "iris")
+        assert (code, output) == (1, "")
+        assert errors.startswith("evonet: This machine has no memory left. What was trained is")
+
+    @pytest.mark.parametrize(
+        "arguments", [("evolve", "x" * 10_000), ("show", "x" * 10_000), ("predict", "r", "x" * 999)]
+    )
+    def test_a_name_too_long_for_a_file_is_of_none(self, evonet, arguments: tuple) -> None:
+        code, _, errors = evonet(*arguments)
+        assert code == 1
+        assert re.match("evonet: No (data|run) at ", errors)
+        assert len(errors.splitlines()) == 1
+
     def test_a_line_for_each_generation_and_no_control_codes_in_a_pipe(self, evonet) -> None:
         _, output, _ = evonet("evolve", "--data", "iris", "--generations", 3)
         lines = [line for line in output.splitlines() if line[:5].strip().isdigit()]
@@ -219,6 +244,14 @@ class TestPlan:
         assert sizes == sorted(set(sizes))
         assert plan["too_large"] == []
         assert list(tmp_path.iterdir()) == []  # no run, no results
+
+    def test_data_may_be_named_without_a_flag_but_once(self, evonet) -> None:
+        assert evonet("plan", "iris", "--json") == evonet("plan", "--data", "iris", "--json")
+        code, _, errors = evonet("plan", "iris", "--data", "wine")
+        assert (code, errors) == (
+            2,
+            "evonet: Data are named twice, iris and --data wine. Pass one.\n",
+        )
 
     def test_it_is_the_first_generation_that_evolve_trains(
         self, evonet, monkeypatch, request: pytest.FixtureRequest

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from bench.history import history
+from bench.sessions import exists, recorded
 from test_engine import REQUESTS, engine, evaluated, iris, said
 
 from evonet.config import make_config
@@ -64,7 +65,8 @@ class Dask:
     address: str
     nanny: subprocess.Popen
 
-    def kill_a_worker(self, rng: random.Random) -> None:
+    def kill_a_worker(self, rng: random.Random) -> bool:
+        """Whether there was one."""
         import psutil
 
         workers = [
@@ -74,6 +76,7 @@ class Dask:
         ]
         if workers:
             rng.choice(workers).kill()
+        return bool(workers)
 
 
 @pytest.fixture(scope="module")
@@ -101,23 +104,26 @@ def test_a_run_on_dask_is_that_of_this_machine_though_workers_die(
 ) -> None:
     rng = random.Random(0)
     process = evolve(tmp_path / "run", "--backend", "dask", "--address", dask.address)
-    kills = 0
+    early = late = 0
     while process.poll() is None:
-        time.sleep(rng.uniform(1, 4))
-        if (tmp_path / "run" / "run.sqlite").exists() and kills < 4:
-            dask.kill_a_worker(rng)
-            kills += 1
+        time.sleep(rng.uniform(0.02, 0.1))
+        if recorded(tmp_path / "run"):
+            late += late < 2 and dask.kill_a_worker(rng)
+        elif exists(tmp_path / "run"):
+            early += early < 2 and dask.kill_a_worker(rng)
     _, errors = process.communicate()
     assert (process.returncode, errors) == (0, "")
-    assert kills > 0
+    assert early > 0  # before anything was trained
+    assert late > 0
     assert history(tmp_path / "run") == local
 
 
 def test_a_run_that_began_here_goes_on_with_dask(tmp_path: Path, dask: Dask, local: tuple) -> None:
     folder = tmp_path / "run"
     process = evolve(folder)
-    while not (folder / "run.sqlite").exists():
-        time.sleep(0.1)
+    while not recorded(folder):
+        assert process.poll() is None
+        time.sleep(0.02)
     process.kill()
     process.communicate()
     command = [sys.executable, "-m", "evonet", "resume", str(folder), "--quiet"]
@@ -143,7 +149,7 @@ def test_a_run_on_ray_is_that_of_this_machine_though_workers_die(
             for p in psutil.Process(process.pid).children(recursive=True)
             if "ray::_call" in " ".join(p.cmdline()) or p.name().startswith("ray::_call")
         ]
-        # A training that is killed again while it trains alone has failed.
+        # A training that is killed twice while it trains alone has failed.
         if len(workers) > 1 and kills < 4:
             rng.choice(workers).kill()
             kills += 1

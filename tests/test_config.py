@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any, get_args
 
@@ -258,6 +259,7 @@ def _nested(depth: int) -> dict[str, Any]:
         ({"drop": "x"}, r"^drop should be a valid tuple, got 'x'\. Change --drop\.$"),
         ({"drop": [3]}, r"^drop should be a valid string, got 3\. Change --drop\.$"),
         ({"poplation": 3}, r"^unknown setting 'poplation'; expected one of data, target, drop"),
+        ({"poplation": 3}, r"Did you mean 'population'\?$"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_with_what_to_change(
@@ -319,8 +321,16 @@ def test_any_values_give_a_config_or_an_error_of_evonet(settings: dict[str, Any]
         assert make_config(config.to_dict()) == config
 
 
-@given(st.one_of(st.text(max_size=200).map(str.encode), st.binary(max_size=50)))
-@examples(200)
+#: Some is TOML, most is hardly any.
+TOML = st.dictionaries(st.sampled_from(sorted(RunConfig.model_fields)), VALUES, max_size=3).map(
+    lambda settings: "".join(f"{name} = {json.dumps(v)}\n" for name, v in settings.items())
+)
+
+
+@given(
+    st.one_of(TOML.map(str.encode), st.text(max_size=200).map(str.encode), st.binary(max_size=50))
+)
+@examples(300)
 def test_any_file_gives_settings_or_an_error_of_evonet(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:

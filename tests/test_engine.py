@@ -29,7 +29,9 @@ from evonet.genome import Genome, Layer
 from evonet.metrics import choose_metric
 from evonet.training.engine import FusedEvaluator
 from evonet.training.keras_model import build_network
+from evonet.training.plan import bytes_of_process
 from evonet.training.processes import ProcessDiedError
+from evonet.training.slots import ClusterSlots
 from evonet.training.trained import NO_RACE
 from evonet.training.trainer import Trainer
 from evonet.training.worker import Job
@@ -171,7 +173,7 @@ def wait_for(condition: Callable[[], object], seconds: float) -> None:
 class Deadly:
     """A cluster that trains here; some requests, by their seeds, kill their worker."""
 
-    workers = 2
+    workers, ahead = 2, 1
 
     def __init__(self, *seeds: int) -> None:
         self.seeds = set(seeds)
@@ -210,6 +212,25 @@ class TestPortions:
         assert Counter(request for request, _ in pairs) == Counter(requests)
         alone = said(evaluated(engine(iris)))
         assert all({**asdict(e), "seconds": None} == alone[r] for r, e in pairs)
+
+    @pytest.mark.parametrize(("processes", "under_way"), [(2.5, 3), (1.5, 1)])
+    def test_one_portion_more_than_workers_is_under_way_unless_memory_is_short(
+        self, iris: Dataset, monkeypatch: pytest.MonkeyPatch, processes: float, under_way: int
+    ) -> None:
+        """Memory for so many processes."""
+        most: list[int | None] = []
+
+        def slots(cluster: Any, n: int | None, *rest: Any) -> ClusterSlots[Any, Any]:
+            most.append(n)
+            return ClusterSlots(cluster, n, *rest)
+
+        evaluator = engine(iris, workers=2)
+        memory = processes * bytes_of_process(REQUESTS[0], evaluator._job.rows, BUDGET) / 0.8
+        monkeypatch.setattr("evonet.training.worker.memory_bytes", lambda: memory)
+        monkeypatch.setattr("evonet.training.engine.processes_here", lambda *_: Deadly())
+        monkeypatch.setattr("evonet.training.engine.ClusterSlots", slots)
+        evaluated(evaluator)
+        assert most == [under_way]
 
     @pytest.mark.parametrize("lost", [(0,), (7,), (0, 3, 4)])
     def test_only_those_that_kill_their_worker_are_lost(

@@ -26,7 +26,9 @@ from hypothesis import strategies as st
 from strategies import genomes
 from test_native import CLOSE, SMALL, dataset, with_layers
 
+from evonet.config import make_config
 from evonet.data.dataset import Dataset
+from evonet.errors import ConfigError
 from evonet.evaluation import Budget, Hurdle, Request
 from evonet.genome import Genome, Layer
 from evonet.genome.genes import ACTIVATIONS, OPTIMIZERS, OPTIMIZERS_WITH_MOMENTUM
@@ -40,6 +42,7 @@ from evonet.training.padding import Shape, initial_state, keras_weights
 from evonet.training.plan import kind_of
 from evonet.training.trained import Race, Trained
 from evonet.training.trainer import Trainer
+from evonet.workforce import Workforce
 
 BUDGET = Budget(3, 9)
 LOSS = "sparse_categorical_crossentropy"
@@ -223,7 +226,7 @@ class TestTheEngine:
 
     @pytest.mark.parametrize(
         ("error", "status"),
-        [(MemoryError("no more"), "out_of_memory"), (RuntimeError("cannot compile"), "failed")],
+        [(MemoryError("no more"), "out_of_memory"), (RuntimeError("cannot compile"), "ok")],
     )
     def test_a_group_that_cannot_be_trained_is_halved(
         self,
@@ -248,6 +251,28 @@ class TestTheEngine:
         statuses = {r.seed: e.status for r, e in chain(*self.evaluator(iris).evaluate(requests))}
         assert statuses == {0: "ok", 1: "ok", 2: "ok", 3: "ok", 4: status}
         assert sizes == [5, 2, 3, 1, 2, 1, 1]
+
+    def test_a_limit_that_a_gpu_cannot_keep_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(engine, "find_device", lambda _: "gpu")
+        with pytest.raises(ConfigError, match="leave out --training-timeout, or pass --device cpu"):
+            Workforce(make_config({"training_timeout": 60})).check()
+
+    def test_what_cannot_be_compiled_alone_is_trained_by_the_cpu(
+        self, iris: Dataset, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        request = Request(SMALL, 3)
+        ((_, alone),) = chain(*self.evaluator(iris).evaluate([request]))
+        monkeypatch.setattr(engine, "find_device", lambda _: "gpu")
+
+        def fails(*_: object) -> None:
+            raise RuntimeError("cannot compile")
+
+        monkeypatch.setattr(GroupTrainer, "fit", fails)
+        ((_, found),) = chain(*self.evaluator(iris).evaluate([request]))
+        said = "trained on the CPU; GPU: RuntimeError: cannot compile"
+        assert replace(found, seconds=0.0) == replace(alone, seconds=0.0, reason=said)
 
     def test_groups_that_nobody_waits_for_are_not_begun(
         self, iris: Dataset, monkeypatch: pytest.MonkeyPatch, on_gpu: None

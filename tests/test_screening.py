@@ -38,7 +38,8 @@ class TestForest:
     def test_it_judges_as_the_whole_forest_predicts(self) -> None:
         told, new = members(30), [member.genome for member in members(7, seed=3)]
         random_state = int(stream(5, "screening", 30).integers(2**31))
-        forest = RandomForestRegressor(50, min_samples_leaf=2, random_state=random_state)
+        how = {"max_features": 1 / 3, "min_samples_leaf": 2, "random_state": random_state}
+        forest = RandomForestRegressor(25, **how)
         depth = max(len(member.genome.layers) for member in told)
         rows = [features(member.genome, depth) for member in told]
         forest.fit(rows, rankdata([member.fitness[0] for member in told]))

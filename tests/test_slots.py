@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import signal
 import time
@@ -25,8 +26,8 @@ from evonet.genome import Genome, Layer
 from evonet.training import processes
 from evonet.training import slots as slots_module
 from evonet.training.plan import available_cores
-from evonet.training.processes import ProcessDiedError, Processes
-from evonet.training.slots import ClusterSlots, OneSlot, each_of
+from evonet.training.processes import Call, ProcessDiedError, Processes, is_own_fault
+from evonet.training.slots import ClusterSlots, OneSlot, WithinMemory, each_of
 from evonet.training.worker import ended_after
 
 
@@ -117,8 +118,10 @@ def lost(of: Request, _: BaseException, __: float) -> Evaluation:
     return evaluation(of, "out_of_memory")
 
 
-def slots_on(cluster: Any, train: Any = fake_train) -> ClusterSlots[Request, Evaluation]:
-    return ClusterSlots(cluster, 2, train, lambda: None, lost)
+def slots_on(
+    cluster: Any, train: Any = fake_train, allowed: float = math.inf
+) -> ClusterSlots[Request, Evaluation]:
+    return ClusterSlots(cluster, 2, train, lambda: None, lost, lambda _: allowed)
 
 
 PORTIONS = [[[0], [1], [2]], [[0, 1, 2]], [[2, 1], [0, 3, 4]], [[3], [4, 1], [0]], []]
@@ -141,7 +144,28 @@ def test_what_may_have_been_short_of_memory_is_tried_again_with_nothing_beside_i
     cluster = FakeCluster(lambda own: own.seed == 1)
     with closing(slots_on(cluster)) as slots:
         list(each_of(slots, [[request(0)], [request(1)], [request(2)], [request(3)]]))
-    assert cluster.submitted == [[0], [0, 1], [0], [1], [2], [2, 3]]
+    assert cluster.submitted == [[0], [0, 1], [0], [1], [1], [2], [2, 3]]
+
+
+def test_who_is_killed_by_chance_again_and_again_has_not_failed() -> None:
+    """As on machines that are taken away: lost with another, lost alone, trained."""
+    cluster = FakeCluster(lambda own: own.seed == 1 and len(cluster.submitted) < 5)
+    with closing(slots_on(cluster)) as slots:
+        found = list(chain(*each_of(slots, [[request(0)], [request(1)]])))
+    assert cluster.submitted == [[0], [0, 1], [0], [1], [1]]
+    assert {own.seed: evaluation.status for own, evaluation in found} == {0: "ok", 1: "ok"}
+
+
+def test_who_took_too_long_is_not_tried_again() -> None:
+    """Dask tells of a worker that ended itself as of one that was killed."""
+    cluster = FakeCluster(lambda own: own.seed == 1)
+    with closing(slots_on(cluster, allowed=0.0)) as slots:
+        found = dict(chain(*each_of(slots, [[request(1)], [request(2)]])))
+    assert cluster.submitted == [[1], [1, 2]]
+    assert {own.seed: e.status for own, e in found.items()} == {
+        1: "out_of_memory",
+        2: "out_of_memory",
+    }
 
 
 def test_a_crash_is_nobody_elses_fault() -> None:
@@ -207,6 +231,37 @@ def test_one_place_trains_what_is_waited_for() -> None:
     assert (slots.n_free, slots.n_busy) == (1, 0)
 
 
+class TestWithinMemory:
+    """Two places, and trainings that take as many bytes as their seed says."""
+
+    def begun(self, seeds: list[int], room: float) -> list[list[int]]:
+        cluster = FakeCluster(lambda _: False)
+        slots = WithinMemory(slots_on(cluster), room, lambda own: own.seed)
+        with closing(slots):
+            done = list(chain(*each_of(slots, [[request(seed)] for seed in seeds])))
+        assert sorted(own.seed for own, _ in done) == sorted(seeds)
+        assert (slots.n_busy, slots.n_free) == (0, 2)
+        return cluster.submitted
+
+    def test_what_fits_together_is_trained_together(self) -> None:
+        assert self.begun([3, 4], room=7) == [[3], [3, 4]]
+
+    def test_what_does_not_waits_for_others(self) -> None:
+        assert self.begun([3, 5, 1], room=7) == [[3], [5], [5, 1]]
+
+    def test_what_is_larger_than_all_of_it_is_trained_alone(self) -> None:
+        """And is refused there: only who trains it knows why."""
+        assert self.begun([9, 1, 8], room=7) == [[9], [1], [8]]
+
+    def test_what_waits_is_given_up_too(self) -> None:
+        slots = WithinMemory(slots_on(FakeCluster(lambda _: False)), 7, lambda own: own.seed)
+        slots.submit([request(5)])
+        slots.submit([request(4)])
+        assert (slots.n_busy, slots.n_free) == (2, 0)
+        slots.close()
+        assert slots.n_busy == 0
+
+
 # Real processes, which find these functions by name.
 
 
@@ -217,6 +272,8 @@ def do(what: str, *arguments: Any) -> Any:
     elif what == "kill":
         os.kill(os.getpid(), arguments[0])
         time.sleep(10)
+    elif what == "no memory":
+        raise MemoryError
     elif what == "environment":
         return os.getpid(), os.environ.get(arguments[0])
     elif what == "fail":
@@ -246,6 +303,23 @@ def test_a_process_dies_alone_and_is_replaced(workers: Processes) -> None:
     assert pid in again  # the other one, which has lost nothing
     both = [workers.submit(do, "sleep", 0.5) for _ in range(2)]
     assert len({future.result()[0] for future in both}) == 2
+
+
+def test_a_call_that_waits_for_a_process_has_not_begun(workers: Processes) -> None:
+    first, second, third = (workers.submit(do, "sleep", 0.5) for _ in range(3))
+    assert isinstance(third, Call)
+    assert third.began is None
+    wait([first, second, third])
+    assert isinstance(first, Call)
+    assert third.began >= first.began + 0.5
+
+
+def test_who_has_no_memory_ends_as_one_that_the_system_ended(workers: Processes) -> None:
+    """Its work is done again, and no session ends for it."""
+    with pytest.raises(ProcessDiedError, match=r"exit code 137") as died:
+        workers.submit(do, "no memory").result()
+    assert died.value.was_killed
+    assert not is_own_fault(died.value)
 
 
 def test_who_is_told_to_end_by_others_is_not_to_blame(workers: Processes) -> None:

@@ -18,9 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import datasets
+from strategies import raises_at_most
 
 from evonet.data.files import read_array, read_portions, read_table
 from evonet.data.sources import EMBEDDED, RawData, read_source
+from evonet.errors import DataError
 
 N = 12
 #: What the files below hold, as Python values; None is a missing value.
@@ -384,6 +386,56 @@ def test_damaged_npz_is_read_or_refused(
             read_source(str(path), None)
     else:
         assert len(raw.features) == len(raw.labels)
+
+
+#: What separates, quotes, spells and breaks cells: most of it makes some table.
+CELLS = st.sampled_from(
+    [*',;\t|"\n\r\0\ufeff', "1", "2.5", "1,5", "-", "NA", "1e999", "a", "ü", " "]
+)
+TEXTS = (st.lists(CELLS, max_size=60).map("".join) | st.text(max_size=60)).map(
+    str.encode
+) | st.binary(max_size=60)
+
+
+def check_any_table(path: Path) -> None:
+    """It is read, whole and in portions alike, or refused by an error of evonet's."""
+    whole = portions = None
+    with raises_at_most(DataError):
+        whole = read_table(path)
+    with raises_at_most(DataError):
+        portions = list(read_portions(path, n_rows=3))
+    if whole is not None and portions is not None:
+        assert sum(map(len, portions)) == len(whole)
+    for target in [None, "y", *(list(whole.columns)[:1] if whole is not None else [])]:
+        with raises_at_most(DataError):
+            read_source(str(path), target)
+
+
+@settings(max_examples=300)
+@given(content=TEXTS, ending=st.sampled_from(TEXT_ENDINGS))
+def test_any_text_is_a_table_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, ending: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"any.{ending}"
+    path.write_bytes(gzip.compress(content) if ending.endswith(".gz") else content)
+    check_any_table(path)
+
+
+@settings(max_examples=60)
+@given(
+    damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1),
+    ending=st.sampled_from(["csv", "csv.gz", "parquet", "feather"]),
+)
+def test_a_damaged_table_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, damage: list[tuple[float, int]], ending: str
+) -> None:
+    path = written(tmp_path_factory.getbasetemp(), ending)
+    damaged = bytearray(path.read_bytes())
+    for place, byte in damage:
+        damaged[int(place * len(damaged))] = byte
+    path = path.with_name(f"damaged.{ending}")
+    path.write_bytes(damaged)
+    check_any_table(path)
 
 
 class Bomb:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -26,14 +27,17 @@ from strategies import examples, genomes, raises_at_most
 
 import evonet.store.cache
 import evonet.store.folders
+import evonet.store.record
 from evonet.errors import DamageError, RecordError
 from evonet.evaluation import Budget, Evaluation, Request, protocol_key, score_key
 from evonet.genome import Genome, Layer
 from evonet.store.cache import ScoreCache
+from evonet.store.claim import Claim
 from evonet.store.database import Database, Table, checksum
 from evonet.store.folders import FILE, run_folders
 from evonet.store.record import RunRecord
 from evonet.store.rows import StoredCandidate, StoredEvaluation, StoredGeneration
+from evonet.store.snapshot import Snapshot
 
 SCHEMA = "CREATE TABLE things (name TEXT UNIQUE, checksum INTEGER)"
 THINGS = Table("things", ("name",))
@@ -42,7 +46,7 @@ EVALUATION = Evaluation(
     GENOME.key, 7, "ok", "", 0.1 + 0.2, 2, (1.0, 0.5), (1.5, math.inf), 99, 1 / 3
 )
 STORED = StoredEvaluation("ab" * 16, "trained", GENOME, EVALUATION)
-GENERATION = StoredGeneration(0, ((GENOME.key, 0.1 + 0.2), ("cd" * 8, -1e300)), 2, 1 / 3, 0.7)
+GENERATION = StoredGeneration(0, ((GENOME.key, 0.1 + 0.2), (GENOME.key, -1e300)), 2, 1 / 3, 0.7)
 CANDIDATE = StoredCandidate(0, 0, GENOME.key, "ab" * 16, "crossover + add_layer", ("aa", "bb"))
 
 
@@ -380,6 +384,23 @@ class TestDamage:
             read_all(record.folder)
 
     @pytest.mark.parametrize(
+        ("statement", "needs"),
+        [
+            ("DELETE FROM evaluations", "candidates makes no sense (its evaluation is missing)"),
+            ("DELETE FROM candidates", "generations makes no sense (its candidate is missing)"),
+        ],
+    )
+    def test_rows_that_lack_what_others_held_are_refused_though_each_is_whole(
+        self, record: RunRecord, statement: str, needs: str
+    ) -> None:
+        fill(record)
+        change(record, statement)
+        with pytest.raises(DamageError, match=f"a row of its {re.escape(needs)}.*is damaged"):
+            RunRecord(record.folder)
+        with pytest.raises(DamageError, match=re.escape(needs)):
+            Snapshot(record.folder)
+
+    @pytest.mark.parametrize(
         ("statement", "read"),
         [
             ("UPDATE evaluations SET repeat = 1 WHERE repeat = 0", RunRecord.evaluations),
@@ -613,7 +634,50 @@ class TestFolders:
         again = RunRecord.new(tmp_path, "again", "digits", {"fresh": True})
         again.close()
         assert read_all(again.folder) == [None, None, [], None, 0, [], [], [], [], []]
-        assert [path.name for path in again.folder.iterdir()] == [FILE]
+        assert sorted(path.name for path in again.folder.iterdir()) == ["claim", FILE]
+
+    def test_of_two_that_make_one_run_at_once_one_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Both found a folder without a record; the other one made it first."""
+        real = evonet.store.record.new_folder
+
+        def slow(*arguments: Any) -> Path:
+            folder = real(*arguments)
+            with monkeypatch.context() as quick:
+                quick.setattr(evonet.store.record, "new_folder", real)
+                RunRecord.new(tmp_path, "run", "digits", {"x": "first"}).close()
+            return folder
+
+        monkeypatch.setattr(evonet.store.record, "new_folder", slow)
+        with pytest.raises(RecordError, match=r"run exists already\. Pass another --name"):
+            RunRecord.new(tmp_path, "run", "digits", {"x": "second"})
+        with RunRecord(tmp_path / "run") as kept:
+            assert kept.fact("x") == "first"
+
+    def test_nor_is_one_made_while_another_process_makes_it(self, tmp_path: Path) -> None:
+        (tmp_path / "run").mkdir()
+        claim = Claim(tmp_path / "run", "nobody")
+        with pytest.raises(RecordError, match="is being worked on by another process"):
+            RunRecord.new(tmp_path, "run", "digits", {})
+        claim.give_up()
+
+    def test_data_of_a_long_name_make_a_folder_of_a_shorter_one(self, tmp_path: Path) -> None:
+        with RunRecord.new(tmp_path, None, "😀" * 200, {}) as record:
+            assert record.folder.name.startswith("😀" * 40 + "-2")
+        with pytest.raises(RecordError, match=r"File name too long\. Pass another --name, or"):
+            RunRecord.new(tmp_path, "x" * 300, "digits", {})
+
+    @pytest.mark.parametrize("name", ["x" * 10_000, "closed/run"])
+    def test_a_place_that_cannot_be_looked_at_holds_no_run(self, tmp_path: Path, name: str) -> None:
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0)
+        try:
+            with pytest.raises(RecordError, match="No run at"):
+                RunRecord(tmp_path / name)
+            assert run_folders(tmp_path / name) == []
+        finally:
+            closed.chmod(0o700)
 
     @pytest.mark.parametrize("name", [None, "run"])
     def test_runs_cannot_be_made_in_a_file(self, tmp_path: Path, name: str | None) -> None:

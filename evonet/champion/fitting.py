@@ -9,18 +9,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
-from threadpoolctl import threadpool_limits
-
 from evonet.data.dataset import Dataset
-from evonet.evaluation import Budget
+from evonet.evaluation import Budget, Request
 from evonet.genome import Genome
 from evonet.metrics import FEW_ROWS, Metric
 from evonet.streams import training_seed
 from evonet.training.costs import rows_of
 from evonet.training.evaluator import Outcome, output_score, refusal, tried
-from evonet.training.plan import seconds_allowed
+from evonet.training.one_thread import one_thread
+from evonet.training.plan import bytes_for_processes, bytes_of_process, seconds_allowed
 from evonet.training.processes import processes_here
-from evonet.training.slots import ClusterSlots, each_of
+from evonet.training.slots import ClusterSlots, WithinMemory, each_of
 from evonet.training.trained import Trained
 from evonet.training.worker import ended_after, lost_outcome
 
@@ -42,7 +41,7 @@ def fit(
 
     if (refused := refusal(genome, dataset)) is not None:
         return refused
-    with threadpool_limits(1):  # sums depend on threads
+    with one_thread():
         return tried(
             lambda: Trainer(dataset, loss, budget).fit(genome, seed),
             lambda trained: output_score(trained.outputs, dataset, metric, dataset.validation),
@@ -98,10 +97,11 @@ class Fitter:
         if cluster is None or not fits:
             return self._heard(([done] for done in _fit_here(terms, numbered)), numbered)
         shared = cluster.share(terms)
-        lost = partial(_lost, terms)
+        how = partial(_lost, terms), terms.seconds_allowed
         try:
-            with closing(ClusterSlots(cluster, None, _fit_there, lambda: shared, lost)) as slots:
-                return self._heard(each_of(slots, [[own] for own in numbered]), numbered)
+            with closing(ClusterSlots(cluster, None, _fit_there, lambda: shared, *how)) as slots:
+                fitting = WithinMemory(slots, bytes_for_processes(), terms.bytes_needed)
+                return self._heard(each_of(fitting, [[own] for own in numbered]), numbered)
         finally:
             cluster.release(shared)
 
@@ -119,6 +119,9 @@ class Fitter:
         return [found[own] for own in numbered]
 
 
+_Numbered = tuple[int, Fit]
+
+
 class _Terms(NamedTuple):
     """What all fits have in common."""
 
@@ -126,12 +129,16 @@ class _Terms(NamedTuple):
     metric: Metric
     loss: str
 
-    def seconds_allowed(self, asked: Fit) -> float:
+    def seconds_allowed(self, numbered: _Numbered) -> float:
         """How long a fit may take."""
+        _, asked = numbered
         return seconds_allowed(asked.genome, rows_of(self.dataset), asked.budget, None)
 
-
-_Numbered = tuple[int, Fit]
+    def bytes_needed(self, numbered: _Numbered) -> float:
+        """What a process takes that makes a fit."""
+        _, asked = numbered
+        request = Request(asked.genome, asked.seed)
+        return bytes_of_process(request, rows_of(self.dataset), asked.budget)
 
 
 def _fit_here(
@@ -148,7 +155,7 @@ def _fit_there(
     """The same in a worker process, which a fit ends that takes too long; see ``worker.train``."""
     done: list[tuple[_Numbered, Outcome[Trained]]] = []
     for numbered in portion:
-        with ended_after(terms.seconds_allowed(numbered[1])):
+        with ended_after(terms.seconds_allowed(numbered)):
             done += _fit_here(terms, [numbered])
     return done
 
@@ -156,7 +163,7 @@ def _fit_there(
 def _lost(
     terms: _Terms, numbered: _Numbered, error: BaseException, seconds: float
 ) -> Outcome[Trained]:
-    return lost_outcome(error, seconds, terms.seconds_allowed(numbered[1]))
+    return lost_outcome(error, seconds, terms.seconds_allowed(numbered))
 
 
 def best_fit(

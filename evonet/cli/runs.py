@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -17,15 +18,16 @@ from evonet.errors import ConfigError
 
 #: Settings of a fit, whatever comes before it.
 _OF_FITS = ("seed", "final_epochs", "final_fits", "patience_epochs", "workers")
+_Named = Annotated[
+    Optional[str],  # noqa: UP045 - read at run time, on Python 3.10 too
+    typer.Argument(metavar="DATA", help="The same as --data.", show_default=False),
+]
 
 
 @with_settings("Data", "Goal", "Search", "Stop", "Winner", "Training", "Machines", "Record")
 def evolve_command(
     *,
-    named: Annotated[
-        Optional[str],  # noqa: UP045 - read at run time, on Python 3.10 too
-        typer.Argument(metavar="DATA", help="The same as --data.", show_default=False),
-    ] = None,
+    named: _Named = None,
     config: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--config", help="Settings in TOML, such as a run's config.toml."),
@@ -35,10 +37,7 @@ def evolve_command(
     settings: dict[str, Any],
 ) -> None:
     """Evolve networks on your data; without flags, on the digits data, in a few minutes."""
-    if named is not None and "data" in settings:
-        raise ConfigError(f"Data are named twice, {named} and --data {settings['data']}. Pass one.")
-    if named is not None:
-        settings["data"] = named
+    settings = _with_data(settings, named)
     from_file = read_config(config) if config else {}
     make_config(from_file, where=str(config))  # so that a mistake is found where it was made
     checked = make_config({**from_file, **settings})
@@ -89,6 +88,7 @@ def train_command(
 @with_settings("Data", "Goal", "Search", "Training", "Machines")
 def plan_command(
     *,
+    named: _Named = None,
     genomes: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--genomes", help="File of genomes to plan; a first generation if left out."),
@@ -97,7 +97,7 @@ def plan_command(
     settings: dict[str, Any],
 ) -> None:
     """Say how the fused engine would train: portions, memory and time. Trains nothing."""
-    checked = make_config(settings)
+    checked = make_config(_with_data(settings, named))
     from evonet.genome.files import read_genomes
     from evonet.printing import show_plan
     from evonet.run import plan
@@ -107,6 +107,15 @@ def plan_command(
         typer.echo(json.dumps(made))
     else:
         show_plan(made)
+
+
+def _with_data(settings: dict[str, Any], named: str | None) -> dict[str, Any]:
+    """Settings with the data that an argument names, if one does; ConfigError where both do."""
+    if named is None:
+        return settings
+    if "data" in settings:
+        raise ConfigError(f"Data are named twice, {named} and --data {settings['data']}. Pass one.")
+    return {**settings, "data": named}
 
 
 def _run(start: Callable[[Any, Callable[[], bool]], Any], quiet: bool, as_json: bool) -> None:
@@ -149,4 +158,5 @@ class _StopSignal:
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        self._observer.on_stop_asked()
+        with suppress(RuntimeError):  # that something was just being printed
+            self._observer.on_stop_asked()

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from evonet.paths import is_folder
+
 RESULTS = Path("results")
 Run = Annotated[str, typer.Argument(help="A run's folder, or its name in the results folder.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder that holds the runs.")]
@@ -17,5 +19,5 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 
 def folder_of(run: str, results: Path) -> Path:
     """A run named by its folder, or by its name in the results folder."""
-    named = Path(run).is_dir() or len(Path(run).parts) > 1
+    named = is_folder(run) or len(Path(run).parts) > 1
     return Path(run) if named else results / run

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 import typer
 
 from evonet.cli.shared import RESULTS, Json, Port, Results, Run, folder_of
+from evonet.errors import plain
 
 if TYPE_CHECKING:
     from evonet.data.unseen import Unseen
@@ -41,7 +42,6 @@ def predict_command(
     """Predict rows of the original table with a run's winner, or with its ensemble."""
     from evonet.champion.prediction import load_predictor, predict_file
     from evonet.data.unseen import together
-    from evonet.sentences import plain
 
     portions = predict_file(load_predictor(folder_of(run, results), ensemble), file, probabilities)
     first = next(portions)  # what cannot be predicted is refused before anything is written

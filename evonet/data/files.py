@@ -125,6 +125,8 @@ def _reading(path: Path, read: Callable[[], Any]) -> Any:
     except FileNotFoundError:
         raise DataError(f"No file at {path}.") from None
     except Exception as error:
+        if isinstance(error, OSError) and error.errno:  # the system's, not a library's
+            raise DataError(f"Cannot read {path}: {error.strerror}.") from None
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty.") from None
         reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__

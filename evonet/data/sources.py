@@ -13,6 +13,7 @@ import pandas as pd
 
 from evonet.data.files import Features, features_of_array, load_npz, read_table
 from evonet.errors import DataError
+from evonet.paths import is_file
 from evonet.phrases import did_you_mean, listed
 
 EMBEDDED = ("digits", "iris", "wine", "breast_cancer", "diabetes", "circles")
@@ -78,16 +79,16 @@ def read_source(data: str, target: str | None) -> RawData:
     Raises:
         DataError: there is no such data set, the file cannot be read, or it has no such column.
     """
-    if data in EMBEDDED and not Path(data).is_file():
+    if data in EMBEDDED and not is_file(data):
         if target is not None:
             raise DataError(f"The embedded data set {data} has its own target. Leave out --target.")
         return _read_embedded(data)
     path = Path(data)
-    if not path.is_file():
-        beside = [own.name for own in path.parent.glob("*") if own.is_file()]
+    if not is_file(path):
+        beside = [own.name for own in path.parent.glob("*") if is_file(own)]
         raise DataError(
-            f"No data at {data}: expected one of {', '.join(EMBEDDED)}, or a file that exists."
-            f"{did_you_mean(path.name, [*EMBEDDED, *beside])}"
+            f"No data at {data:.200}: expected one of {', '.join(EMBEDDED)}, or a file that "
+            f"exists and can be read.{did_you_mean(path.name, [*EMBEDDED, *beside])}"
         )
     name = path.name.split(".")[0]
     if path.suffix == ".npz":

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import is_
 
 import numpy as np
 from scipy.stats import rankdata
 
 from evonet.evolution.selection import Member
-from evonet.genome import Genome
+from evonet.genome import Genome, Layer
 from evonet.genome.genes import KINDS, LAYER_GENES, NETWORK_GENES, Value
 from evonet.streams import stream
 
@@ -30,8 +31,12 @@ _FEWEST = 30
 _ONE_IN, _MORE = 5, 200
 #: The latest trainings that it is grown from: more are slow, and of other regions. Untuned.
 _LATELY = 1_000
-#: Trees; more of them changed nothing on the tables of ``scripts/bench_search.py``.
-_TREES = 50
+#: Trees, and the share of features that a split chooses among (Breiman's third): on the tables of
+#: ``scripts/bench_search.py`` twice as many trees by all features chose no better, at four times
+#: the time, in which workers wait.
+_TREES, _FEATURES = 25, 1 / 3
+#: Of each gene that is a choice, the number of each of its names.
+_PLACES = {gene: {name: float(i) for i, name in enumerate(KINDS[gene].names)} for gene in KINDS}
 #: What a gene is given that a genome has not: below every value.
 _ABSENT = -1.0
 
@@ -85,7 +90,9 @@ def _grown(seed: int, n: int, told: Sequence[Member]) -> Judge:
 
     depth = max(len(member.genome.layers) for member in told)
     grows = int(stream(seed, "screening", n).integers(2**31))
-    forest = RandomForestRegressor(_TREES, min_samples_leaf=2, random_state=grows, n_jobs=1)
+    forest = RandomForestRegressor(
+        _TREES, max_features=_FEATURES, min_samples_leaf=2, random_state=grows, n_jobs=1
+    )
     _, places = np.unique([member.order for member in told], axis=0, return_inverse=True)
     forest.fit([features(member.genome, depth) for member in told], rankdata(places))
     trees = [tree.tree_ for tree in forest.estimators_]
@@ -106,13 +113,19 @@ def features(genome: Genome, depth: int) -> list[float]:
     genes = [_number(name, getattr(genome, name)) for name in NETWORK_GENES]
     layers = genome.layers[:depth]
     for layer in layers:
-        genes += [_number(name, getattr(layer, name)) for name in LAYER_GENES]
+        genes += _of_layer(layer)
     genes += [_ABSENT] * (len(LAYER_GENES) * (depth - len(layers)))
     return [*genes, len(genome.layers), sum(layer.units for layer in genome.layers)]
+
+
+@lru_cache(10_000)
+def _of_layer(layer: Layer) -> tuple[float, ...]:
+    return tuple(_number(name, getattr(layer, name)) for name in LAYER_GENES)
 
 
 def _number(gene: str, value: Value | None) -> float:
     """A value of a gene; of a choice its place among the names."""
     if value is None:
         return _ABSENT
-    return float(value) if KINDS[gene].ordered else float(KINDS[gene].names.index(str(value)))
+    places = _PLACES[gene]
+    return places[str(value)] if places else float(value)

@@ -190,10 +190,11 @@ def mutate(
     """
     names = list(MUTATIONS)
     weights = np.asarray([m.weight * factors.get(name, 1.0) for name, m in MUTATIONS.items()])
+    shares = np.cumsum(weights / weights.sum())  # Generator.choice adds them up for every draw
     mutant, applied = genome, []
     left = int(rng.geometric(1 - _MORE_MUTATIONS))
     for _ in range(_ATTEMPTS):
-        name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+        name = names[int((shares / shares[-1]).searchsorted(rng.random(), side="right"))]
         changed = MUTATIONS[name].apply(rng, mutant, space)
         if changed != mutant:
             mutant, left = changed, left - 1

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from evonet.errors import GenomeError, shown
@@ -119,21 +119,9 @@ class Genome:
         for name, value in genes.items():
             acts = KINDS[name].acts(genes)
             object.__setattr__(self, name, _checked(name, value) if acts else None)
-        object.__setattr__(self, "initializer", self._canonical_initializer())
-
-    def _canonical_initializer(self) -> str:
-        """One name for initializers that build the same network: "matched" where it is the same.
-
-        The output layer is initialized as a linear one.
-        """
-        _, distribution = self.initializer.rsplit("_", 1)
-        matched = f"matched_{distribution}"
-        activations = [*(layer.activation for layer in self.layers), "linear"]
-        same = all(
-            layer_initializer(matched, a) == layer_initializer(self.initializer, a)
-            for a in activations
-        )
-        return matched if same else self.initializer
+        activations = frozenset(layer.activation for layer in self.layers)
+        canonical = _canonical_initializer(self.initializer, activations)
+        object.__setattr__(self, "initializer", canonical)
 
     @cached_property
     def key(self) -> str:
@@ -223,6 +211,21 @@ class Genome:
         }
         words += [f"{word} {value:g}" for word, value in rest.items() if value]
         return " ".join(words)
+
+
+@lru_cache(1_000)
+def _canonical_initializer(name: str, activations: frozenset[str]) -> str:
+    """One name for initializers that build the same network: "matched" where it is the same.
+
+    The output layer is initialized as a linear one.
+    """
+    _, distribution = name.rsplit("_", 1)
+    matched = f"matched_{distribution}"
+    same = all(
+        layer_initializer(matched, a) == layer_initializer(name, a)
+        for a in (*activations, "linear")
+    )
+    return matched if same else name
 
 
 def _layer(index: int, record: object) -> Layer:

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from evonet.errors import RecordError
+from evonet.paths import is_file
 
 _FILE = "claim"
 
@@ -22,7 +23,7 @@ def this_process() -> str:
 def is_claimed(folder: Path) -> bool:
     """Whether some process goes on with a run just now."""
     file = folder / _FILE
-    if not file.is_file():
+    if not is_file(file):
         return False
     try:
         address = f"{file.resolve().as_uri()}?mode=ro"

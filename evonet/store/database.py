@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evonet.errors import DamageError, GenomeError, RecordError
+from evonet.paths import is_file
 
 T = TypeVar("T")
 #: How SQLite speaks of a file that has lost its form.
@@ -56,7 +57,7 @@ class Database:
             RecordError: the file is missing, damaged, of another kind or of another version.
         """
         self.path = path
-        if not create and not path.is_file():
+        if not create and not is_file(path):
             raise RecordError(f"No {kind} at {path}.")
         with self._errors():
             self._connection = sqlite3.connect(path, timeout=30, isolation_level=None)
@@ -142,10 +143,15 @@ class Database:
                 advice = "Check that its folder exists and can be written"
             raise RecordError(f"{self.path}: {reason}. {advice}.") from error
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether what is written now is a part of a transaction."""
+        return self._connection.in_transaction
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Everything inside is written, or nothing is; within another one it is a part of that."""
-        if self._connection.in_transaction:
+        if self.in_transaction:
             yield
             return
         with self._errors():
@@ -208,6 +214,22 @@ class Database:
         (found,) = self.execute("PRAGMA integrity_check(1)")[0]
         if found != "ok":
             raise DamageError(f"{self.path}: {found}. {_DAMAGED}.")
+
+    def check_fit(self, table: str, needs: str, lacking: str) -> None:
+        """See that no row of a table lacks what it needs of another.
+
+        Args:
+            table: its name.
+            needs: what a row needs, in words.
+            lacking: what follows FROM in the statement that finds those without.
+
+        Raises:
+            DamageError: there is such a row, as where somebody has deleted others.
+        """
+        (n,) = self.execute(f"SELECT count(*) FROM {lacking}")[0]
+        if n:
+            said = f"a row of its {table} makes no sense (its {needs} is missing)"
+            raise DamageError(f"{self.path}: {said}. {_DAMAGED}.")
 
     def close(self) -> None:
         """Close the file."""

@@ -7,9 +7,12 @@ from pathlib import Path
 from shlex import quote
 
 from evonet.errors import RecordError
+from evonet.paths import is_folder
 
 #: The record's name in a run's folder.
 FILE = "run.sqlite"
+#: Of the data's name in that of a run: file systems take 255 bytes, which may be 64 letters.
+_MOST_LETTERS = 40
 
 
 def new_folder(results: Path, name: str | None, data_name: str) -> Path:
@@ -23,7 +26,7 @@ def new_folder(results: Path, name: str | None, data_name: str) -> Path:
     Raises:
         RecordError: a run of that name exists, or the folder cannot be made.
     """
-    stem = name or f"{data_name}-{datetime.now():%Y%m%d-%H%M%S}"
+    stem = name or f"{data_name:.{_MOST_LETTERS}}-{datetime.now():%Y%m%d-%H%M%S}"
     try:
         results.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, 1000):
@@ -34,21 +37,31 @@ def new_folder(results: Path, name: str | None, data_name: str) -> Path:
             except FileExistsError:
                 if name is None:
                     continue
-                if (folder / FILE).exists() or not folder.is_dir():
-                    raise RecordError(
-                        f"{folder} exists already. Pass another --name, or go on with it: "
-                        f"evonet resume {quote(str(folder))}"
-                    ) from None
+                refuse_existing(folder)
                 return folder
     except OSError as error:
         raise RecordError(
-            f"Cannot make a run in {results}: {error.strerror}. Pass --results FOLDER."
+            f"Cannot make a run in {results}: {error.strerror}. Pass "
+            f"{'another --name, or ' if name else ''}--results FOLDER."
         ) from None
     raise RecordError(f"Cannot find a free name for a run {stem} in {results}.")
 
 
+def refuse_existing(folder: Path) -> None:
+    """Make no run where there is one.
+
+    Raises:
+        RecordError: there is a run, or a file that is no folder.
+    """
+    if (folder / FILE).exists() or not folder.is_dir():
+        raise RecordError(
+            f"{folder} exists already. Pass another --name, or go on with it: "
+            f"evonet resume {quote(str(folder))}"
+        )
+
+
 def run_folders(results: Path) -> list[Path]:
     """The run folders in a results folder, by name."""
-    if not results.is_dir():
+    if not is_folder(results):
         return []
     return sorted(path.parent for path in results.glob(f"*/{FILE}"))

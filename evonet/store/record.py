@@ -28,10 +28,11 @@ from typing import Any
 
 from evonet.errors import RecordError
 from evonet.genome import Genome
+from evonet.paths import is_file
 from evonet.phrases import did_you_mean
 from evonet.store.claim import Claim, is_claimed, this_process
 from evonet.store.database import Database, Table
-from evonet.store.folders import FILE, new_folder, run_folders
+from evonet.store.folders import FILE, new_folder, refuse_existing, run_folders
 from evonet.store.rows import (
     StoredCandidate,
     StoredEvaluation,
@@ -82,6 +83,20 @@ _CANDIDATES = Table(
 _PENDING = Table("pending", ("genome", "operator", "parents", "hurdles"))
 _GENERATIONS = Table("generations", ("number", "population", "stalled", "seconds", "hypervolume"))
 _WINNERS = Table("winners", ("winner",))
+#: What rows need of others: table, what, and those that lack it.
+_FITS = (
+    (
+        "candidates",
+        "evaluation",
+        "candidates WHERE score_key NOT IN (SELECT score_key FROM evaluations)",
+    ),
+    (
+        "generations",
+        "candidate",
+        "generations, json_each(population) AS member WHERE json_extract(member.value, '$[0]') "
+        "NOT IN (SELECT genome_key FROM candidates)",
+    ),
+)
 TABLES = (_FACTS, _EVALUATIONS, _CANDIDATES, _PENDING, _GENERATIONS, _WINNERS)
 
 
@@ -98,7 +113,7 @@ class RunRecord:
             RecordError: there is none, it is damaged, or it is of another version.
         """
         self.folder = folder
-        if not (folder / FILE).is_file():
+        if not is_file(folder / FILE):
             near = did_you_mean(folder.name, (path.name for path in run_folders(folder.parent)))
             raise RecordError(
                 f"No run at {folder}: expected a folder with a {FILE}.{near} "
@@ -109,6 +124,8 @@ class RunRecord:
         self._database = self._open(folder / FILE)
         try:
             self._database.check()
+            for fit in _FITS:
+                self._database.check_fit(*fit)
             self._database.read(_read_fact, _FACTS)  # one whose name changed would be missed
         except BaseException:
             self._database.close()
@@ -136,11 +153,16 @@ class RunRecord:
             RecordError: a run of that name exists, or the folder cannot be made.
         """
         folder = new_folder(results, name, data_name)
-        unfinished = folder / f"{FILE}.new"
-        unfinished.unlink(missing_ok=True)
-        with closing(Database(unfinished, *cls.FORMAT, create=True)) as database:
-            _write_facts(database, facts)
-        unfinished.rename(folder / FILE)
+        claim = Claim(folder, "another process")  # which may have been told the same name
+        try:
+            refuse_existing(folder)
+            unfinished = folder / f"{FILE}.new"
+            unfinished.unlink(missing_ok=True)
+            with closing(Database(unfinished, *cls.FORMAT, create=True)) as database:
+                _write_facts(database, facts)
+            unfinished.rename(folder / FILE)
+        finally:
+            claim.give_up()
         return cls(folder)
 
     def __enter__(self) -> RunRecord:

@@ -7,6 +7,8 @@ each training is to be written down as soon as it is known.
 
 from __future__ import annotations
 
+import math
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -20,10 +22,18 @@ from evonet.extras import require
 
 #: Seconds that a scheduler has to answer, and to have a worker.
 _PATIENCE = 30
+#: Seconds for which the number of workers is believed: to ask takes as long as to hand out work.
+_BELIEVED = 1.0
 
 
 class Cluster(Protocol):
-    """Workers on other machines, or on this one."""
+    """Workers on other machines, or on this one.
+
+    Attributes:
+        ahead: calls worth waiting for a worker, so that none has to wait for a call.
+    """
+
+    ahead: int
 
     @property
     def workers(self) -> int:
@@ -61,6 +71,8 @@ class Cluster(Protocol):
 class _Elsewhere:
     """What clusters of other machines have in common."""
 
+    ahead = 0
+
     def __init__(self, *lost: type[BaseException]) -> None:
         """Begin.
 
@@ -68,6 +80,17 @@ class _Elsewhere:
             lost: the errors by which the cluster says that a worker died.
         """
         self._lost = (*lost, MemoryError)
+        self._workers, self._counted = 0, -math.inf
+
+    @property
+    def workers(self) -> int:
+        """Trainings that run at the same time, as they were counted last."""
+        if time.monotonic() - self._counted > _BELIEVED:
+            self._workers, self._counted = self._count(), time.monotonic()
+        return self._workers
+
+    def _count(self) -> int:
+        raise NotImplementedError
 
     def is_lost(self, error: BaseException) -> bool:
         """Whether a worker died, or had no memory for its call; see ``Cluster``.
@@ -119,8 +142,7 @@ class DaskCluster(_Elsewhere):
             ) from None
         self._executor = self._client.get_executor(pure=False)
 
-    @property
-    def workers(self) -> int:
+    def _count(self) -> int:
         """Threads of all workers that are there now."""
         try:
             return sum(self._client.nthreads().values())
@@ -177,8 +199,7 @@ class RayCluster(_Elsewhere):
         # What is lost is tried again by who asked for it, who knows what else was under way.
         self._call = ray.remote(max_retries=0, num_cpus=1)(_call)
 
-    @property
-    def workers(self) -> int:
+    def _count(self) -> int:
         """Cores of all machines that are there now."""
         return int(self._ray.cluster_resources().get("CPU", 0))
 
@@ -197,6 +218,8 @@ class RayCluster(_Elsewhere):
 
 class Threads:
     """Threads of this process: what they wait for is elsewhere, as on GPUs."""
+
+    ahead = 0
 
     def __init__(self, workers: int) -> None:
         self._workers = workers

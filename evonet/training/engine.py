@@ -16,9 +16,16 @@ from evonet.metrics import Metric
 from evonet.training.backend import find_device, load_backend
 from evonet.training.clusters import Cluster, Threads
 from evonet.training.evaluator import evaluation_of
-from evonet.training.plan import Plan, available_cores
+from evonet.training.plan import Plan, available_cores, bytes_for_processes, bytes_of_process
 from evonet.training.processes import processes_here
-from evonet.training.slots import ClusterSlots, OneSlot, Slots, each_of, no_slots_on_gpu
+from evonet.training.slots import (
+    ClusterSlots,
+    OneSlot,
+    Slots,
+    WithinMemory,
+    each_of,
+    no_slots_on_gpu,
+)
 from evonet.training.worker import Done, Job, lost_outcome, train
 
 
@@ -83,6 +90,8 @@ class FusedEvaluator:
         portions = [*([own] for own in plan.too_large), *plan.portions]  # who is to train it knows
         # Of a cluster, the memory of this machine says nothing.
         most = plan.workers if self.cluster is None else None
+        if self._cluster is not None and most == self._cluster.workers:
+            most += self._cluster.ahead
         with closing(self._places(most)) as slots:
             yield from each_of(slots, [[t.request for t in portion] for portion in portions])
 
@@ -94,7 +103,11 @@ class FusedEvaluator:
         """
         if self._job.device == "gpu":
             raise no_slots_on_gpu()
-        return self._places(None)
+        places = self._places(None)
+        if self.cluster is not None:  # whose memory is not this machine's
+            return places
+        needed = partial(bytes_of_process, rows=self._job.rows, budget=self.budget)
+        return WithinMemory(places, bytes_for_processes(), needed)
 
     def close(self) -> None:
         """Forget the data that workers share; to be called when all is trained."""
@@ -143,7 +156,9 @@ class FusedEvaluator:
             for gpu in range(self._cluster.workers):
                 free.put(gpu)
             train_there = partial(_train_on_free_gpu, free)
-        return ClusterSlots(self._cluster, most, train_there, lambda: self._shared, self._lost)
+        allowed = self._job.seconds_allowed
+        share = lambda: self._shared  # noqa: E731 - asked late: none is shared for nothing
+        return ClusterSlots(self._cluster, most, train_there, share, self._lost, allowed)
 
     def _lost(self, request: Request, error: BaseException, seconds: float) -> Evaluation:
         """That of a training which ended its worker."""

@@ -127,7 +127,7 @@ class Outcome(Generic[T]):
 
     Attributes:
         status: "ok", or how it failed.
-        reason: one line that says why it failed; empty when it did not.
+        reason: one line that says why it failed, or a GPU did and a CPU did not; empty otherwise.
         fitted: the network and its learning curves, if there is one.
         score: the metric on the validation part; None if it failed.
     """

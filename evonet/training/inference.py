@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from evonet.genome import Genome
 from evonet.training import native
 from evonet.training.layout import Layout
 from evonet.training.losses import LOSSES
+from evonet.training.one_thread import one_thread
 from evonet.training.plan import ROWS_AT_ONCE
 from evonet.training.products import blas
 from evonet.training.tables import Rows
@@ -30,7 +30,7 @@ def network_outputs(
     layout = Layout(genome, x.shape[1], n_outputs)
     outputs = np.empty((len(x), n_outputs), np.float32)
     none = np.zeros(len(x), np.float32)  # truth and weights of the rows, which are of no interest
-    with threadpool_limits(1):  # sums depend on threads
+    with one_thread():
         native.validate(
             blas(),
             layout.network,

@@ -6,7 +6,6 @@ import time
 from statistics import median
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from evonet.data.dataset import Dataset
 from evonet.genome import Genome
@@ -16,6 +15,7 @@ from evonet.training.evaluator import refusal
 from evonet.training.initializers import initial_weights
 from evonet.training.layout import Layout
 from evonet.training.losses import LOSSES
+from evonet.training.one_thread import one_thread
 from evonet.training.products import blas
 from evonet.training.tables import Rows
 
@@ -56,7 +56,7 @@ def inference_ms(genome: Genome, dataset: Dataset) -> float | None:
         native.validate(blas(), layout.network, weights, work, rows, ROWS, loss, smoothing, outputs)
         return 1000 * (time.perf_counter() - started)
 
-    with threadpool_limits(1):
+    with one_thread():
         measured(1)  # compiles, or reads what was compiled
         n_batches = 1
         while measured(n_batches) < _LEAST_MS:

@@ -196,7 +196,7 @@ def make_plan(
         A plan in which every request occurs once, in a portion or in ``too_large``.
     """
     memory *= _MEMORY_SHARE
-    data = 4 * rows.n_folds * (rows.n_train + rows.n_validation) * (rows.n_inputs + 2)
+    data = _data_bytes(rows)
     planned = [_planned(request, rows, budget, device) for request in requests]
     room = memory - data - _PROCESS_BYTES
     fits = [training for training in planned if training.bytes <= room]
@@ -247,6 +247,16 @@ def seconds_allowed(genome: Genome, rows: Rows, budget: Budget, timeout: float |
     return min(max(_LEAST_ALLOWED, _TIMES_PREDICTED * predicted), _MOST_ALLOWED)
 
 
+def bytes_of_process(request: Request, rows: Rows, budget: Budget) -> int:
+    """Predicted memory of a process that trains a network on a CPU: libraries, data, training."""
+    return _PROCESS_BYTES + _data_bytes(rows) + _planned(request, rows, budget, "cpu").bytes
+
+
+def bytes_for_processes() -> float:
+    """Memory of this machine that all processes which train may take together."""
+    return _MEMORY_SHARE * memory_bytes()
+
+
 def available_cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -256,7 +266,7 @@ def available_cores() -> int:
 
 def most_processes() -> int:
     """Processes that the memory suffices for, before they have data."""
-    share = _MEMORY_SHARE * memory_bytes() / _PROCESS_BYTES
+    share = bytes_for_processes() / _PROCESS_BYTES
     return max(1, int(min(share, 10**6)))
 
 
@@ -277,6 +287,10 @@ def _container_limits() -> Iterator[float]:
     for file in _LIMITS:
         with suppress(OSError, ValueError):  # none, or the word max
             yield float(int(Path(file).read_text()))
+
+
+def _data_bytes(rows: Rows) -> int:
+    return 4 * rows.n_folds * (rows.n_train + rows.n_validation) * (rows.n_inputs + 2)
 
 
 def _planned(request: Request, rows: Rows, budget: Budget, device: str) -> Planned:

@@ -38,6 +38,8 @@ _THREADS = (
 _HUSHED = "ignore:resource_tracker:UserWarning"
 #: Seconds that a process has to end once it is told to.
 _PATIENCE = 5
+#: How a process ends itself that has no memory left: as one that the system ended, to a shell.
+_NO_MEMORY = 137
 #: What others send to end a process: the system that has no memory left, a scheduler of jobs, a
 #: terminal that closes. What a process does itself ends it by another signal, or by none.
 _FROM_OTHERS = {
@@ -66,7 +68,7 @@ class ProcessDiedError(Exception):
     @property
     def was_killed(self) -> bool:
         """Whether somebody else ended it, as systems do that have no memory left."""
-        return self.exit_code is None or self.exit_code in _FROM_OTHERS
+        return self.exit_code is None or self.exit_code in {*_FROM_OTHERS, _NO_MEMORY}
 
 
 def is_own_fault(error: BaseException) -> bool:
@@ -89,8 +91,17 @@ class _Shared:
         return str(Path(self.folder) / "shared")
 
 
+class Call(Future[Any]):
+    """What a worker process is to answer, and when it began to, in seconds of a clock."""
+
+    began: float | None = None
+
+
 class Processes:
     """Worker processes; one that dies is replaced, and no other hears of it."""
+
+    #: Calls beyond one for each process: the next one is there as soon as one is answered.
+    ahead = 1
 
     def __init__(
         self, workers: int, loads: str = "evonet.training.trainer", idle_seconds: float = 300
@@ -142,7 +153,7 @@ class Processes:
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
         """Call a function in a process, once one is free."""
-        future: Future[Any] = Future()
+        future = Call()
         # A daemon: the program ends without waiting for it.
         call = threading.Thread(target=self._call, args=(future, function, arguments), daemon=True)
         call.start()
@@ -169,11 +180,12 @@ class Processes:
             resource_tracker.unregister(shared.folder, "folder")
 
     def _call(
-        self, future: Future[Any], function: Callable[..., Any], arguments: tuple[object, ...]
+        self, future: Call, function: Callable[..., Any], arguments: tuple[object, ...]
     ) -> None:
         with self._places:
             if not future.set_running_or_notify_cancel():
                 return
+            future.began = time.monotonic()
             try:
                 future.set_result(self._answer(future, function, arguments))
             except BaseException as error:
@@ -293,6 +305,8 @@ def _answer(call: bytes) -> tuple[Any, str]:
     try:
         function, arguments = ForkingPickler.loads(call)
         return function(*(_read(a.file) if isinstance(a, _Shared) else a for a in arguments)), ""
+    except MemoryError:  # outside of a training, which would have been a failed one
+        os._exit(_NO_MEMORY)
     except Exception as error:
         return None, _said(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,9 @@ Asked = TypeVar("Asked")
 Came = TypeVar("Came")
 #: Seconds that a cluster may be without a worker: those that died are often started again.
 _PATIENCE = 60
+#: Tries with nothing else under way: who was killed in one of them was so by its own need of
+#: memory, or by chance, as by whoever takes its machine.
+_TRIES_ALONE = 2
 
 
 class Slots(Protocol[Asked, Came]):
@@ -88,11 +92,71 @@ class OneSlot(Generic[Asked, Came]):
         """Nothing is under way."""
 
 
+class WithinMemory(Generic[Asked, Came]):
+    """Places whose trainings fit into the memory together: one that does not waits for others."""
+
+    def __init__(
+        self, slots: Slots[Asked, Came], room: float, bytes_of: Callable[[Asked], float]
+    ) -> None:
+        """Begin with nothing under way.
+
+        Args:
+            slots: the places.
+            room: bytes that all trainings may take together; one alone may take more.
+            bytes_of: what a training takes.
+        """
+        self._slots, self._room, self._bytes_of = slots, room, bytes_of
+        self._taken = 0.0
+        self._held: deque[Sequence[Asked]] = deque()
+
+    @property
+    def n_free(self) -> int:
+        """Places that have nothing to do; none while some training waits for memory."""
+        return 0 if self._held else self._slots.n_free
+
+    @property
+    def n_busy(self) -> int:
+        """Portions that did not come back yet."""
+        return len(self._held) + self._slots.n_busy
+
+    def submit(self, portion: Sequence[Asked]) -> None:
+        """Train a portion once there is memory for it."""
+        self._held.append(portion)
+        self._begin()
+
+    def wait(self) -> list[tuple[Asked, Came]]:
+        """The next that is done."""
+        done = self._slots.wait()
+        self._taken -= sum(self._bytes_of(asked) for asked, _ in done)
+        self._begin()
+        return done
+
+    def _begin(self) -> None:
+        while self._held:
+            more = sum(map(self._bytes_of, self._held[0]))
+            if self._slots.n_busy and self._taken + more > self._room:
+                return
+            self._taken += more
+            self._slots.submit(self._held.popleft())
+
+    def close(self) -> None:
+        """Give up what is being trained, and what waits."""
+        self._held.clear()
+        self._slots.close()
+
+
 @dataclass(frozen=True)
 class _UnderWay(Generic[Asked]):
-    """A portion that a worker trains, and since when, in seconds of a clock."""
+    """A portion that a worker trains.
+
+    Attributes:
+        portion: what it trains.
+        tries_alone: how often that was begun with nothing else under way, this time included.
+        since: when it was handed out, in seconds of a clock.
+    """
 
     portion: Sequence[Asked]
+    tries_alone: int
     since: float
 
 
@@ -100,8 +164,8 @@ class ClusterSlots(Generic[Asked, Came]):
     """Trains on the workers of a cluster, or of this machine.
 
     What is lost with its worker is tried again, one training at a time. Where other trainings may
-    be to blame, as where memory was short, that is when nothing else is under way; which does it
-    again has failed.
+    be to blame, as where memory was short, that is when nothing else is under way, and twice; what
+    is lost by then has failed, and so has at once what had taken longer than it may.
     """
 
     def __init__(
@@ -111,22 +175,26 @@ class ClusterSlots(Generic[Asked, Came]):
         train: Callable[[Any, Sequence[Asked]], list[tuple[Asked, Came]]],
         share: Callable[[], object],
         lost: Callable[[Asked, BaseException, float], Came],
+        allowed: Callable[[Asked], float] = lambda _: math.inf,
     ) -> None:
         """Begin with nothing under way.
 
         Args:
             cluster: who trains.
-            most: portions at the same time; None for as many as the cluster has workers.
+            most: portions at the same time, those included that wait for a worker; None for as
+                many as the cluster has workers.
             train: what it is to call, with what is shared and a portion.
             share: what ``train`` has to know, as ``cluster`` shared it; asked before it is needed.
             lost: what comes of a training that ends its worker, with its error and the seconds
                 it took.
+            allowed: seconds that a training may take before ``train`` ends its worker.
         """
         self._cluster, self._most = cluster, most
-        self._train, self._share, self._lost = train, share, lost
+        self._train, self._share, self._lost, self._allowed = train, share, lost, allowed
         self._busy: dict[Future[list[tuple[Asked, Came]]], _UnderWay[Asked]] = {}
         self._again: deque[Asked] = deque()  # as soon as there is a place
-        self._suspects: deque[Asked] = deque()  # when nothing else is under way
+        # When nothing else is under way; each with how often that was tried.
+        self._suspects: deque[tuple[Asked, int]] = deque()
 
     @property
     def n_free(self) -> int:
@@ -146,9 +214,12 @@ class ClusterSlots(Generic[Asked, Came]):
 
     def submit(self, portion: Sequence[Asked]) -> None:
         """Train a portion on a worker that is free."""
+        self._begin(portion)
+
+    def _begin(self, portion: Sequence[Asked], tries_alone: int = 0) -> None:
         since = time.monotonic()
         future = self._cluster.submit(self._train, self._share(), portion)
-        self._busy[future] = _UnderWay(portion, since)
+        self._busy[future] = _UnderWay(portion, tries_alone, since)
 
     def wait(self) -> list[tuple[Asked, Came]]:
         """The next that is done, of several the one that was submitted first.
@@ -158,10 +229,10 @@ class ClusterSlots(Generic[Asked, Came]):
         """
         while True:
             while self._again and len(self._busy) < self._n_places:
-                self.submit([self._again.popleft()])
-            alone = not self._busy
-            if alone:
-                self.submit([self._suspects.popleft()])
+                self._begin([self._again.popleft()])
+            if not self._busy:
+                suspect, tries = self._suspects.popleft()
+                self._begin([suspect], tries + 1)
             done = self._done()
             future = next(future for future in self._busy if future in done)
             under_way = self._busy.pop(future)
@@ -170,7 +241,8 @@ class ClusterSlots(Generic[Asked, Came]):
             error = future.exception()
             if error is None:
                 return future.result()
-            if came := self._after(error, under_way, alone):
+            began = getattr(future, "began", None) or under_way.since
+            if came := self._after(error, under_way, time.monotonic() - began):
                 return came
 
     def _done(self) -> set[Future[list[tuple[Asked, Came]]]]:
@@ -186,20 +258,30 @@ class ClusterSlots(Generic[Asked, Came]):
                 raise lost_cluster()
 
     def _after(
-        self, error: BaseException, under_way: _UnderWay[Asked], alone: bool
+        self, error: BaseException, under_way: _UnderWay[Asked], seconds: float
     ) -> list[tuple[Asked, Came]]:
         """What came of a portion whose call raised an error; nothing if it is tried again.
+
+        Args:
+            error: of the call.
+            under_way: the portion.
+            seconds: since a worker began with it; where nobody knows, since it was handed out.
 
         Raises:
             EvonetError: the error is that of no training.
         """
         if not self._cluster.is_lost(error):
             raise error
-        portion, own_fault = under_way.portion, is_own_fault(error)
-        if len(portion) == 1 and (alone or own_fault):
-            seconds = time.monotonic() - under_way.since
-            return [(portion[0], self._lost(portion[0], error, seconds))]
-        (self._again if own_fault else self._suspects).extend(portion)
+        portion, tries, own_fault = under_way.portion, under_way.tries_alone, is_own_fault(error)
+        if len(portion) == 1:
+            (asked,) = portion
+            # Dask tells of a worker that was ended as of one that was killed.
+            if own_fault or tries == _TRIES_ALONE or seconds >= self._allowed(asked):
+                return [(asked, self._lost(asked, error, seconds))]
+        if own_fault:
+            self._again.extend(portion)
+        else:
+            self._suspects.extend((asked, tries) for asked in portion)
         return []
 
     def close(self) -> None:

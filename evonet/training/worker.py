@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from threadpoolctl import threadpool_limits
-
 from evonet.data.dataset import Dataset
 from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation, Request
@@ -34,6 +32,7 @@ from evonet.training.evaluator import (
     race_on,
     tried,
 )
+from evonet.training.one_thread import one_thread
 from evonet.training.plan import Plan, Planned, make_plan, memory_bytes, seconds_allowed
 from evonet.training.processes import ProcessDiedError, is_own_fault
 from evonet.training.trained import Race, Trained
@@ -164,7 +163,7 @@ def train(job: Job, requests: Sequence[Request], in_time: bool = False) -> list[
     if job.device == "gpu":
         return refused + _train_group(_trainers_of(job), job, fitting)
     done = []
-    with _one_at_a_time, threadpool_limits(1):  # sums depend on threads
+    with _one_at_a_time, one_thread():
         trainers = _trainers_of(job)
         for request in fitting:
             with ended_after(job.seconds_allowed(request)) if in_time else nullcontext():
@@ -238,7 +237,8 @@ def _train_group(
     for fold, trainer in enumerate(trainers):
         group = [on_fold(requests[i], fold) for i in going]
         races = [job.race(request, fold) for request in group]
-        found = _side_by_side(trainer, group, races, partial(job.score, fold))
+        fallen_back = partial(_by_loops, job, fold)
+        found = _side_by_side(trainer, group, races, partial(job.score, fold), fallen_back)
         for i, outcome in zip(going, found, strict=True):
             outcomes[i].append(outcome)
         going = [i for i in going if goes_on(outcomes[i][-1])]
@@ -256,10 +256,12 @@ def _side_by_side(
     requests: Sequence[Request],
     races: Sequence[Race],
     score_of: Callable[[Trained], float | None],
+    fallen_back: Callable[[Request, Race, Outcome[Trained]], Outcome[Trained]],
 ) -> list[Outcome[Trained]]:
     """Train networks in one program; where that fails, one half after the other.
 
-    As where memory does not suffice, or one of them cannot be compiled: the others are trained.
+    As where memory does not suffice, or one of them cannot be compiled: the others are trained, and
+    what fails by itself as ``fallen_back`` says.
     """
     try:
         return [judged(trained, score_of) for trained in trainer.fit(requests, races)]
@@ -267,10 +269,29 @@ def _side_by_side(
         lost = failure_of(error)
     # Out here, where the error no longer holds the group's arrays.
     if len(requests) == 1:
-        return [lost]
+        return [fallen_back(requests[0], races[0], lost)]
     half = len(requests) // 2
     return [
         outcome
         for part in (slice(half), slice(half, None))
-        for outcome in _side_by_side(trainer, requests[part], races[part], score_of)
+        for outcome in _side_by_side(trainer, requests[part], races[part], score_of, fallen_back)
     ]
+
+
+def _by_loops(
+    job: Job, fold: int, request: Request, race: Race, lost: Outcome[Trained]
+) -> Outcome[Trained]:
+    """What a GPU could not train, trained by the CPU, unless it is memory that lacks.
+
+    The outcome says what the GPU's was: it would pass for that of a slow GPU.
+    """
+    if lost.status == "out_of_memory":
+        return lost
+    from evonet.training.trainer import Trainer
+
+    with _one_at_a_time, one_thread():
+        trainer = Trainer(job.dataset.scored_on[fold], job.loss, job.budget)
+        outcome = tried(
+            lambda: trainer.fit(request.genome, request.seed, race), partial(job.score, fold)
+        )
+    return replace(outcome, reason=f"{outcome.reason or 'trained on the CPU'}; GPU: {lost.reason}")
