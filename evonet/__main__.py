@@ -8,8 +8,8 @@ from evonet.errors import EvonetError
 
 _DEBUG = "--debug"
 _NO_MEMORY = (
-    "evonet: This machine has no memory left. What was trained is kept: end what else runs, then "
-    "go on with evonet resume; or start anew with fewer rows or columns."
+    "evonet: This machine has no memory left. End what else runs, or pass fewer rows or columns. "
+    "A run keeps what it has trained: go on with evonet resume."
 )
 
 

@@ -150,6 +150,8 @@ class Session:
         Workforce(config).start()
         founders = [Genome.from_dict(g, f"{folder}, founder") for g in record.fact("founders")]
         setup = Setup.read(config, SearchSpace.from_dict(record.fact("space")), founders)
+        if unkept := setup.workforce.unkept:
+            observer.on_warning(unkept)
         fingerprint = record.fact("data")["fingerprint"]
         refuse_other_data(setup.dataset, fingerprint, config.data, folder)
         if setup.protocol != record.fact("protocol"):

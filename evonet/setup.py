@@ -96,6 +96,8 @@ class Setup:
         """
         checked = _read(config)
         setup = cls._on(checked, config, space, founders)
+        if unkept := setup.workforce.unkept:
+            raise ConfigError(unkept)
         space = space.for_task(setup.dataset.target.task)
         rng = stream(config.seed, "founders")
         adopted = [space.adopt(rng, genome) for genome in founders]

@@ -7,7 +7,6 @@ from functools import cached_property
 
 from evonet.config import RunConfig
 from evonet.data.dataset import Dataset
-from evonet.errors import ConfigError
 from evonet.evaluation import Budget
 from evonet.metrics import Metric
 from evonet.training.backend import find_device
@@ -47,12 +46,18 @@ class Workforce:
         Raises:
             EvonetError: one of them is not there.
         """
-        if self.device == "gpu" and self.config.training_timeout is not None:
-            raise ConfigError(
-                "training_timeout ends processes, which train on CPUs, and a GPU is used here; "
+        _ = self.device, self._cluster
+
+    @property
+    def unkept(self) -> str:
+        """What cannot be kept here of the settings, and what to do; empty where all can."""
+        here = self.config.backend == "loky" and self.device == "gpu"
+        if here and self.config.training_timeout is not None:
+            return (
+                "training_timeout ends processes, which train on CPUs, and here a GPU trains; "
                 "leave out --training-timeout, or pass --device cpu."
             )
-        _ = self._cluster
+        return ""
 
     @cached_property
     def device(self) -> str:

@@ -5,9 +5,10 @@
     python scripts/bench_resilience.py --only long     one part: kills, faults, long, processors
     python scripts/bench_resilience.py --json FILE
 
-kills: searches by worker processes are killed at random moments (the run, a worker, both; SIGKILL,
-which is also what a machine without memory sends, SIGTERM, Ctrl-C) and resumed until they end. Then
-their history has to be that of the same search that nobody killed, bit for bit.
+kills: searches by worker processes, and some without a barrier, are killed at random moments (the
+run, a worker, both; SIGKILL, which is also what a machine without memory sends, SIGTERM, Ctrl-C)
+and resumed until they end. Then their history has to be that of the same search that nobody
+killed, bit for bit.
 
 faults: a disk that is full or read-only, a lock, a second process, a damaged file, and more befall
 a search; what it says is printed, and its history has to be the same once that is mended.

@@ -43,6 +43,7 @@ from evonet.store.record import RunRecord
 from evonet.streams import training_seed
 from evonet.training.evaluator import Outcome
 from evonet.training.processes import ProcessDiedError
+from evonet.training.slots import WithinMemory
 from evonet.training.trained import Trained
 from evonet.training.trainer import Trainer
 
@@ -449,6 +450,22 @@ def test_a_stop_between_final_fits_is_heard_and_resumed(workers: int, tmp_path: 
     assert stopped.winner is None
     assert sum(asked) == 3
     assert resume(stopped.folder).winner == whole.winner
+
+
+def test_final_fits_that_memory_has_no_room_for_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[float] = []
+
+    class Watched(WithinMemory):
+        def _begin(self) -> None:
+            super()._begin()
+            taken.append(self._taken)
+
+    monkeypatch.setattr("evonet.champion.fitting.processes_here", lambda _: DeadlyFits())
+    monkeypatch.setattr("evonet.champion.fitting.WithinMemory", Watched)
+    monkeypatch.setattr("evonet.training.plan.memory_bytes", lambda: 2**29)  # a process has 350 MiB
+    outcomes = fitter(2).fit_all(fits_of(GENOME, [Budget(2, 2)] * 3, 0))
+    assert [outcome.status for outcome in outcomes] == ["ok"] * 3
+    assert 350 * 2**20 < max(taken) < 2**29
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from bench.history import history
 from bench.sessions import exists, recorded
-from test_engine import REQUESTS, engine, evaluated, iris, said
+from test_engine import LONG, REQUESTS, engine, evaluated, iris, said
 
 from evonet.config import make_config
 from evonet.errors import ConfigError, TrainingError
@@ -131,6 +131,21 @@ def test_a_run_that_began_here_goes_on_with_dask(tmp_path: Path, dask: Dask, loc
     done = subprocess.run([*command, *on], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert history(folder) == local
+
+
+@pytest.mark.slow
+def test_a_training_that_hangs_on_dask_fails_after_its_worker_was_ended(
+    dask: Dask, iris, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask itself tries four times before it tells of a worker that was lost; evonet once more."""
+    cluster, calls = connect("dask", dask.address), []
+    submit = cluster.submit
+    monkeypatch.setattr(cluster, "submit", lambda *asked: calls.append(asked) or submit(*asked))
+    hanging = replace(engine(iris, budget=LONG), cluster=cluster)
+    (found,) = evaluated(replace(hanging, timeout=0.05), REQUESTS[:1]).values()
+    assert len(calls) == 2
+    assert found.status == "out_of_memory"  # what Dask says is what it says of a worker killed
+    assert found.reason.endswith("or it was not over after 0.05 s, see --training-timeout")
 
 
 @pytest.mark.slow

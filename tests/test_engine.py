@@ -176,12 +176,13 @@ class Deadly:
     workers, ahead = 2, 1
 
     def __init__(self, *seeds: int) -> None:
-        self.seeds = set(seeds)
+        self.seeds, self.n_calls = set(seeds), 0
 
     def share(self, value: object) -> object:
         return value
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        self.n_calls += 1
         future: Future[Any] = Future()
         _, requests = arguments
         if {request.seed for request in requests} & self.seeds:
@@ -231,6 +232,22 @@ class TestPortions:
         monkeypatch.setattr("evonet.training.engine.ClusterSlots", slots)
         evaluated(evaluator)
         assert most == [under_way]
+
+    def test_without_a_barrier_too_what_memory_has_no_room_for_waits(
+        self, iris: Dataset, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        evaluator = engine(iris, workers=2)
+        memory = 1.5 * bytes_of_process(REQUESTS[0], evaluator._job.rows, BUDGET) / 0.8
+        monkeypatch.setattr("evonet.training.plan.memory_bytes", lambda: memory)
+        cluster = Deadly()
+        monkeypatch.setattr("evonet.training.engine.processes_here", lambda *_: cluster)
+        with closing(evaluator), closing(evaluator.slots()) as slots:
+            slots.submit(REQUESTS[:1])
+            assert slots.n_free == 1
+            slots.submit(REQUESTS[1:2])
+            assert (slots.n_free, slots.n_busy, cluster.n_calls) == (0, 2, 1)
+            assert [request for request, _ in (*slots.wait(), *slots.wait())] == [*REQUESTS[:2]]
+            assert cluster.n_calls == 2
 
     @pytest.mark.parametrize("lost", [(0,), (7,), (0, 3, 4)])
     def test_only_those_that_kill_their_worker_are_lost(

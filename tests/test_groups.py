@@ -30,8 +30,9 @@ from evonet.config import make_config
 from evonet.data.dataset import Dataset
 from evonet.errors import ConfigError
 from evonet.evaluation import Budget, Hurdle, Request
-from evonet.genome import Genome, Layer
+from evonet.genome import Genome, Layer, SearchSpace
 from evonet.genome.genes import ACTIVATIONS, OPTIMIZERS, OPTIMIZERS_WITH_MOMENTUM
+from evonet.setup import Setup
 from evonet.training import engine, groups, plan
 from evonet.training.backend import find_device
 from evonet.training.engine import FusedEvaluator
@@ -255,9 +256,13 @@ class TestTheEngine:
     def test_a_limit_that_a_gpu_cannot_keep_is_refused(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        settings = make_config({"data": "iris", "training_timeout": 60})
+        assert not Workforce(settings).unkept
         monkeypatch.setattr(engine, "find_device", lambda _: "gpu")
         with pytest.raises(ConfigError, match="leave out --training-timeout, or pass --device cpu"):
-            Workforce(make_config({"training_timeout": 60})).check()
+            Setup.new(settings, SearchSpace.default(), [])
+        on_dask = settings.changed(backend="dask", address="tcp://a:1")
+        assert not Workforce(on_dask).unkept
 
     def test_what_cannot_be_compiled_alone_is_trained_by_the_cpu(
         self, iris: Dataset, monkeypatch: pytest.MonkeyPatch

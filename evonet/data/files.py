@@ -124,6 +124,8 @@ def _reading(path: Path, read: Callable[[], Any]) -> Any:
         return read()
     except FileNotFoundError:
         raise DataError(f"No file at {path}.") from None
+    except MemoryError:
+        raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno:  # the system's, not a library's
             raise DataError(f"Cannot read {path}: {error.strerror}.") from None

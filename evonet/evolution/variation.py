@@ -190,11 +190,12 @@ def mutate(
     """
     names = list(MUTATIONS)
     weights = np.asarray([m.weight * factors.get(name, 1.0) for name, m in MUTATIONS.items()])
-    shares = np.cumsum(weights / weights.sum())  # Generator.choice adds them up for every draw
+    shares = np.cumsum(weights / weights.sum())  # as Generator.choice does, but once
+    shares /= shares[-1]
     mutant, applied = genome, []
     left = int(rng.geometric(1 - _MORE_MUTATIONS))
     for _ in range(_ATTEMPTS):
-        name = names[int((shares / shares[-1]).searchsorted(rng.random(), side="right"))]
+        name = names[int(shares.searchsorted(rng.random(), side="right"))]
         changed = MUTATIONS[name].apply(rng, mutant, space)
         if changed != mutant:
             mutant, left = changed, left - 1

@@ -24,6 +24,14 @@ from evonet.genome.genes import (
 
 def _checked(gene: str, value: object) -> Any:
     """The value in the gene's own type; GenomeError where it is missing or not legal."""
+    try:
+        return _converted(gene, value)
+    except TypeError:  # a list or an object, as a file may hold, which is no key of a cache
+        return _converted.__wrapped__(gene, value)
+
+
+@lru_cache(10_000, typed=True)  # the same few values come again and again; 1, 1.0, True are three
+def _converted(gene: str, value: object) -> Any:
     kind = KINDS[gene]
     if value is None:
         if kind.neutral is None:

@@ -127,7 +127,7 @@ class Database:
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             reason, *_ = " ".join(str(error).split()).split(" with text ")  # of a row, and long
             if any(sign in reason for sign in _SIGNS_OF_DAMAGE):
-                raise DamageError(f"{self.path}: {reason}. {_DAMAGED}.") from error
+                raise self.damaged(reason) from error
             if "is full" in reason:
                 advice = (
                     "The disk is full. What was committed is kept: free some space, then resume"
@@ -203,7 +203,7 @@ class Database:
             return [make(*_whole(row)) for row in rows]
         except (ValueError, LookupError, TypeError, GenomeError) as error:
             said = f"a row of its {table.name} makes no sense ({error})"
-            raise DamageError(f"{self.path}: {said}. {_DAMAGED}.") from error
+            raise self.damaged(said) from error
 
     def check(self) -> None:
         """Let SQLite look through the whole file: a tenth of a second for 20,000 candidates.
@@ -213,23 +213,15 @@ class Database:
         """
         (found,) = self.execute("PRAGMA integrity_check(1)")[0]
         if found != "ok":
-            raise DamageError(f"{self.path}: {found}. {_DAMAGED}.")
+            raise self.damaged(found)
 
-    def check_fit(self, table: str, needs: str, lacking: str) -> None:
-        """See that no row of a table lacks what it needs of another.
+    def damaged(self, said: str) -> DamageError:
+        """What is raised where rows are not those that were written.
 
         Args:
-            table: its name.
-            needs: what a row needs, in words.
-            lacking: what follows FROM in the statement that finds those without.
-
-        Raises:
-            DamageError: there is such a row, as where somebody has deleted others.
+            said: what is wrong with them.
         """
-        (n,) = self.execute(f"SELECT count(*) FROM {lacking}")[0]
-        if n:
-            said = f"a row of its {table} makes no sense (its {needs} is missing)"
-            raise DamageError(f"{self.path}: {said}. {_DAMAGED}.")
+        return DamageError(f"{self.path}: {said}. {_DAMAGED}.")
 
     def close(self) -> None:
         """Close the file."""

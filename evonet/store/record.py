@@ -83,20 +83,6 @@ _CANDIDATES = Table(
 _PENDING = Table("pending", ("genome", "operator", "parents", "hurdles"))
 _GENERATIONS = Table("generations", ("number", "population", "stalled", "seconds", "hypervolume"))
 _WINNERS = Table("winners", ("winner",))
-#: What rows need of others: table, what, and those that lack it.
-_FITS = (
-    (
-        "candidates",
-        "evaluation",
-        "candidates WHERE score_key NOT IN (SELECT score_key FROM evaluations)",
-    ),
-    (
-        "generations",
-        "candidate",
-        "generations, json_each(population) AS member WHERE json_extract(member.value, '$[0]') "
-        "NOT IN (SELECT genome_key FROM candidates)",
-    ),
-)
 TABLES = (_FACTS, _EVALUATIONS, _CANDIDATES, _PENDING, _GENERATIONS, _WINNERS)
 
 
@@ -124,8 +110,7 @@ class RunRecord:
         self._database = self._open(folder / FILE)
         try:
             self._database.check()
-            for fit in _FITS:
-                self._database.check_fit(*fit)
+            self._check_fit()
             self._database.read(_read_fact, _FACTS)  # one whose name changed would be missed
         except BaseException:
             self._database.close()
@@ -133,6 +118,21 @@ class RunRecord:
 
     def _open(self, file: Path) -> Database:
         return Database(file, *self.FORMAT, create=False)
+
+    def _check_fit(self) -> None:
+        """See that no row lacks what others held, as where somebody has deleted some.
+
+        Raises:
+            DamageError: one does.
+        """
+        known = "SELECT score_key FROM evaluations"
+        lone = f"SELECT count(*) FROM candidates WHERE score_key NOT IN ({known})"
+        ((n,),) = self._database.execute(lone)
+        if n:
+            raise self._database.damaged(f"{n} of its candidates have no evaluation")
+        asked = {key for (key,) in self._database.execute("SELECT genome_key FROM candidates")}
+        if any(key not in asked for g in self.generations() for key, _ in g.population):
+            raise self._database.damaged("a member of a population was never a candidate")
 
     @classmethod
     def new(

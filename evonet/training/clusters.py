@@ -30,7 +30,8 @@ class Cluster(Protocol):
     """Workers on other machines, or on this one.
 
     Attributes:
-        ahead: calls worth waiting for a worker, so that none has to wait for a call.
+        ahead: calls beyond one for each worker that may wait for one, so that a worker which is
+            done finds the next at once.
     """
 
     ahead: int

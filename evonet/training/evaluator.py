@@ -252,7 +252,7 @@ def evaluation_of(
         genome_key=request.genome.key,
         seed=request.seed,
         status=last.status,
-        reason=last.reason,
+        reason=next((outcome.reason for outcome in reversed(outcomes) if outcome.reason), ""),
         score=fmean(scores) if ok else None,
         best_epoch=curves.best_epoch if curves and ok else 0,
         train_loss=_finite(curves.train_loss) if curves else (),

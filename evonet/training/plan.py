@@ -196,12 +196,12 @@ def make_plan(
         A plan in which every request occurs once, in a portion or in ``too_large``.
     """
     memory *= _MEMORY_SHARE
-    data = _data_bytes(rows)
+    process = _bytes_before_training(rows)
     planned = [_planned(request, rows, budget, device) for request in requests]
-    room = memory - data - _PROCESS_BYTES
+    room = memory - process
     fits = [training for training in planned if training.bytes <= room]
     largest = max((training.bytes for training in fits), default=0)
-    fitting = int(min(workers, memory // (_PROCESS_BYTES + data + largest)))
+    fitting = int(min(workers, memory // (process + largest)))
     portions = _groups(fits) if device == "gpu" else _portions(fits, workers)
     seconds = sum(training.seconds for training in fits) / max(1, fitting)
     if device == "cpu" and seconds > seconds_wanted:
@@ -212,7 +212,7 @@ def make_plan(
         max(1, min(workers if device == "gpu" else fitting, len(portions))),
         tuple(training for training in planned if training.bytes > room),
         memory,
-        _PROCESS_BYTES + data,
+        process,
     )
 
 
@@ -249,7 +249,7 @@ def seconds_allowed(genome: Genome, rows: Rows, budget: Budget, timeout: float |
 
 def bytes_of_process(request: Request, rows: Rows, budget: Budget) -> int:
     """Predicted memory of a process that trains a network on a CPU: libraries, data, training."""
-    return _PROCESS_BYTES + _data_bytes(rows) + _planned(request, rows, budget, "cpu").bytes
+    return _bytes_before_training(rows) + _planned(request, rows, budget, "cpu").bytes
 
 
 def bytes_for_processes() -> float:
@@ -289,8 +289,10 @@ def _container_limits() -> Iterator[float]:
             yield float(int(Path(file).read_text()))
 
 
-def _data_bytes(rows: Rows) -> int:
-    return 4 * rows.n_folds * (rows.n_train + rows.n_validation) * (rows.n_inputs + 2)
+def _bytes_before_training(rows: Rows) -> int:
+    """Of a process: libraries and data."""
+    n_rows = rows.n_folds * (rows.n_train + rows.n_validation)
+    return _PROCESS_BYTES + 4 * n_rows * (rows.n_inputs + 2)
 
 
 def _planned(request: Request, rows: Rows, budget: Budget, device: str) -> Planned:

@@ -151,7 +151,7 @@ class Processes:
             ) from None
         return shared
 
-    def submit(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
+    def submit(self, function: Callable[..., Any], *arguments: object) -> Call:
         """Call a function in a process, once one is free."""
         future = Call()
         # A daemon: the program ends without waiting for it.
@@ -290,14 +290,19 @@ def _serve(pipe: Connection, parent: int, loads: str, idle_seconds: float) -> No
     threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
     broken = ""
     try:
-        import_module(loads)
-    except Exception as error:  # as of a package that is being replaced
-        broken = _said(error)
-    with suppress(EOFError, OSError):  # the other end is closed
-        pipe.send(True)
-        while pipe.poll(idle_seconds):
-            call = pipe.recv_bytes()  # which may need what cannot be loaded
-            pipe.send((None, broken) if broken else _answer(call))
+        try:
+            import_module(loads)
+        except Exception as error:  # as of a package that is being replaced
+            if isinstance(error, MemoryError):
+                raise
+            broken = _said(error)
+        with suppress(EOFError, OSError):  # the other end is closed
+            pipe.send(True)
+            while pipe.poll(idle_seconds):
+                call = pipe.recv_bytes()  # which may need what cannot be loaded
+                pipe.send((None, broken) if broken else _answer(call))
+    except MemoryError:  # outside of a training, which would have been a failed one
+        os._exit(_NO_MEMORY)
 
 
 def _answer(call: bytes) -> tuple[Any, str]:
@@ -305,8 +310,8 @@ def _answer(call: bytes) -> tuple[Any, str]:
     try:
         function, arguments = ForkingPickler.loads(call)
         return function(*(_read(a.file) if isinstance(a, _Shared) else a for a in arguments)), ""
-    except MemoryError:  # outside of a training, which would have been a failed one
-        os._exit(_NO_MEMORY)
+    except MemoryError:
+        raise
     except Exception as error:
         return None, _said(error)
 

@@ -12,15 +12,15 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from evonet.errors import TrainingError
 from evonet.training.clusters import Cluster, lost_cluster
-from evonet.training.processes import is_own_fault
+from evonet.training.processes import Call, is_own_fault
 
 #: What is asked for, and what comes of it.
 Asked = TypeVar("Asked")
 Came = TypeVar("Came")
 #: Seconds that a cluster may be without a worker: those that died are often started again.
 _PATIENCE = 60
-#: Tries with nothing else under way: who was killed in one of them was so by its own need of
-#: memory, or by chance, as by whoever takes its machine.
+#: Tries with nothing else under way. One would do if only a lack of memory ended workers; but
+#: machines are also taken away by those who lend them.
 _TRIES_ALONE = 2
 
 
@@ -165,7 +165,7 @@ class ClusterSlots(Generic[Asked, Came]):
 
     What is lost with its worker is tried again, one training at a time. Where other trainings may
     be to blame, as where memory was short, that is when nothing else is under way, and twice; what
-    is lost by then has failed, and so has at once what had taken longer than it may.
+    is lost by then has failed, and so has after one such try what had taken longer than it may.
     """
 
     def __init__(
@@ -241,8 +241,9 @@ class ClusterSlots(Generic[Asked, Came]):
             error = future.exception()
             if error is None:
                 return future.result()
-            began = getattr(future, "began", None) or under_way.since
-            if came := self._after(error, under_way, time.monotonic() - began):
+            began = future.began if isinstance(future, Call) else None
+            seconds = time.monotonic() - (began or under_way.since)
+            if came := self._after(error, under_way, seconds):
                 return came
 
     def _done(self) -> set[Future[list[tuple[Asked, Came]]]]:
@@ -275,8 +276,9 @@ class ClusterSlots(Generic[Asked, Came]):
         portion, tries, own_fault = under_way.portion, under_way.tries_alone, is_own_fault(error)
         if len(portion) == 1:
             (asked,) = portion
-            # Dask tells of a worker that was ended as of one that was killed.
-            if own_fault or tries == _TRIES_ALONE or seconds >= self._allowed(asked):
+            # Dask tells of a worker that ended itself, after too long, as of one that was killed.
+            too_long = tries > 0 and seconds >= self._allowed(asked)
+            if own_fault or too_long or tries == _TRIES_ALONE:
                 return [(asked, self._lost(asked, error, seconds))]
         if own_fault:
             self._again.extend(portion)

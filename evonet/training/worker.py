@@ -7,6 +7,7 @@ import math
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -145,6 +146,10 @@ class Job:
 _trainers: dict[int, tuple[tuple[object, ...], Any]] = {}
 #: Trainers have memory of their own, and workers of a cluster may be threads of one process.
 _one_at_a_time = threading.Lock()
+#: Trainings that a CPU has taken from a GPU in this process, by the GPU's reason; and how many it
+#: takes for one reason. Untuned.
+_fallen_back: Counter[str] = Counter()
+_MOST_FALLEN_BACK = 64
 
 
 def train(job: Job, requests: Sequence[Request], in_time: bool = False) -> list[Done]:
@@ -283,9 +288,11 @@ def _by_loops(
 ) -> Outcome[Trained]:
     """What a GPU could not train, trained by the CPU, unless it is memory that lacks.
 
-    The outcome says what the GPU's was: it would pass for that of a slow GPU.
+    The outcome says what the GPU's was: it would pass for that of a slow GPU. One that cannot train
+    at all, as after a fault of its driver, is not made up for: its networks have failed.
     """
-    if lost.status == "out_of_memory":
+    _fallen_back[lost.reason] += 1
+    if lost.status == "out_of_memory" or _fallen_back[lost.reason] > _MOST_FALLEN_BACK:
         return lost
     from evonet.training.trainer import Trainer
 

@@ -26,7 +26,12 @@ _RUN = (
 )
 #: One run in four has no barrier, and one worker: with more, who is done first is chance, and with
 #: it the history, of which only the order that was written down is to be the same.
-_WAYS_TO_SEARCH = (*3 * [("--workers", "2")], ("--workers", "1", "--async"))
+_SEARCHES = (
+    ("--workers", "2"),
+    ("--workers", "1", "--async"),
+    ("--workers", "2"),
+    ("--workers", "2"),
+)
 #: Most seconds from the start of a session to its kill; starting takes two or three.
 _LONGEST = 12.0
 #: Kills of one run, after which it is left alone to end.
@@ -153,12 +158,13 @@ def kills(most: int) -> Table:
 def _one_run(folder: Path, seed: int, most: int, outcome: Outcome) -> None:
     rng = random.Random(seed)
     whole, killed = folder / f"whole {seed}" / "run", folder / f"killed {seed}" / "run"
-    settings = (*_RUN, *_WAYS_TO_SEARCH[seed % len(_WAYS_TO_SEARCH)], "--seed", str(seed))
+    settings = (*_RUN, *_SEARCHES[seed % len(_SEARCHES)], "--seed", str(seed))
     process = _start(folder / f"whole {seed}.log", "evolve", *settings, *place_of(whole))
     _, errors = process.communicate()
     if process.returncode:
         raise RuntimeError(f"the run that is not killed failed: {errors[-500:]}")
-    log, left = folder / f"killed {seed}.log", _KILLS_OF_A_RUN
+    log = folder / f"killed {seed}.log"
+    left = min(_KILLS_OF_A_RUN, max(1, most // len(_SEARCHES)))  # few kills: each search some
     while True:
         left = min(left, most - sum(outcome.kills.values()))
         command: tuple[str, ...] = ("resume", str(killed), "--quiet")

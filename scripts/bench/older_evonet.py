@@ -1,6 +1,6 @@
-"""evonet as it is, on a processor that lacks the vectors of 16 numbers that this one may have.
+"""evonet as it is, but that it takes this processor for one without vectors of 16 numbers.
 
-What it is compiled for besides is said by variables that NumPy, Numba and OpenBLAS read themselves.
+Which instructions NumPy, Numba and OpenBLAS use is said by variables that they read themselves.
 
 python -m bench.older_evonet evolve --data iris
 """

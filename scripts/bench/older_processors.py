@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+from llvmlite import binding
 
 from bench.sessions import place_of, start
 from bench.table import Cell, Table
@@ -31,36 +32,59 @@ _DATA = ("digits", "diabetes")
 
 @dataclass(frozen=True)
 class _Processor:
-    """One that this machine can play: its instructions are a part of this one's.
+    """One whose instructions are some of this one's.
 
     Attributes:
+        has: the feature that this one needs to play it, as LLVM names it.
+        numba: its name, as Numba knows it.
+        openblas: the same for OpenBLAS.
+        numpy_lacks: how the names begin of what NumPy must not use.
         module: that is evonet.
-        variables: what NumPy, Numba and OpenBLAS take it for.
     """
 
+    has: str
+    numba: str
+    openblas: str
+    numpy_lacks: tuple[str, ...]
     module: str
-    variables: Mapping[str, str]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """By which NumPy, Numba and OpenBLAS take this processor for it."""
+        core = np._core if hasattr(np, "_core") else np.core
+        names = core._multiarray_umath.__cpu_dispatch__
+        return {
+            "NUMBA_CPU_NAME": self.numba,
+            "NUMBA_CPU_FEATURES": "",
+            "OPENBLAS_CORETYPE": self.openblas,
+            "NPY_DISABLE_CPU_FEATURES": " ".join(
+                name for name in names if name.startswith(self.numpy_lacks)
+            ),
+        }
 
 
-def _older(numba: str, openblas: str, numpy_lacks: str, module: str) -> _Processor:
-    names = {"NUMBA_CPU_NAME": numba, "NUMBA_CPU_FEATURES": "", "OPENBLAS_CORETYPE": openblas}
-    return _Processor(module, MappingProxyType(names | {"NPY_DISABLE_CPU_FEATURES": numpy_lacks}))
-
-
-_NEWEST = "AVX512_ICL AVX512_SPR"
+#: NumPy's names are those of instructions, and since 2.4 of levels too.
+_OF_2019 = ("AVX512_CLX", "AVX512_CNL", "AVX512_ICL", "AVX512_SPR")
+_OF_2017, _OF_2013 = ("AVX512", "X86_V4"), ("AVX2", "FMA3", "X86_V3")
 PROCESSORS: Mapping[str, _Processor] = MappingProxyType(
     {
-        "Intel of 2017 (AVX-512)": _older(
-            "skylake-avx512", "SkylakeX", _NEWEST, "evonet"
+        "Intel of 2017 (AVX-512)": _Processor(
+            "avx512f", "skylake-avx512", "SkylakeX", _OF_2019, "evonet"
         ),
-        "Intel of 2013 (AVX2)": _older(
-            "haswell", "Haswell", f"X86_V4 {_NEWEST}", "bench.older_evonet"
+        "Intel of 2013 (AVX2)": _Processor(
+            "avx2", "haswell", "Haswell", _OF_2017, "bench.older_evonet"
         ),
-        "Intel of 2011 (AVX)": _older(
-            "sandybridge", "Sandybridge", f"X86_V3 X86_V4 {_NEWEST}", "bench.older_evonet"
+        "Intel of 2011 (AVX)": _Processor(
+            "avx", "sandybridge", "Sandybridge", (*_OF_2017, *_OF_2013), "bench.older_evonet"
         ),
     }
-)  # fmt: skip
+)
+
+
+def playable() -> dict[str, _Processor]:
+    """Those that this processor can play."""
+    features = binding.get_host_cpu_features()
+    return {name: p for name, p in PROCESSORS.items() if features.get(p.has)}
 
 
 def older_processors(generations: int) -> Table:
@@ -75,15 +99,16 @@ def older_processors(generations: int) -> Table:
         "Histories part once a choice falls otherwise, so that these are fewer than all.",
         "First loss: that of the first epoch, the median of relative differences. Scores: of the "
         "validation part, the mean and the largest difference.",
+        *(f"{name}: this processor cannot play it." for name in PROCESSORS.keys() - playable()),
     )
     with tempfile.TemporaryDirectory() as results:
         cache = {"EVONET_CACHE": str(Path(results) / "cache")}
         for data in _DATA:
             own = Path(results) / f"{data} here" / "run"
             here = _searched(own, data, generations, "evonet", {})
-            for name, processor in PROCESSORS.items():
+            for name, processor in playable().items():
                 run = Path(results) / f"{data} {name}" / "run"  # by itself: scores are shared
-                how = processor.module, cache | dict(processor.variables)
+                how = processor.module, cache | processor.variables
                 rows.append((name, data, *_compared(here, _searched(run, data, generations, *how))))
     return Table(f"processors: {generations} generations", _COLUMNS, tuple(rows), notes)
 
