@@ -112,7 +112,7 @@ class TestRuns:
         monkeypatch.setattr("evonet.run.evolve", fails)
         code, output, errors = evonet("evolve", "iris")
         assert (code, output) == (1, "")
-        assert errors.startswith("evonet: This machine has no memory left. What was trained is")
+        assert errors.startswith("evonet: This machine has no memory left. End what else runs")
 
     @pytest.mark.parametrize(
         "arguments", [("evolve", "x" * 10_000), ("show", "x" * 10_000), ("predict", "r", "x" * 999)]

@@ -417,8 +417,8 @@ class TestDamage:
         assert read(record)
         change(record, statement)
         with (
-            RunRecord(record.folder) as changed,
             pytest.raises(DamageError, match="makes no sense"),
+            RunRecord(record.folder) as changed,
         ):
             read(changed)
 

@@ -73,14 +73,14 @@ def test_it_listens_at_this_machine_alone() -> None:
 
 def test_ctrl_c_ends_it_and_leaves_the_record_alone(tmp_path: Path) -> None:
     folder = a_run(tmp_path / "run")
-    before = (folder / FILE).read_bytes()
+    before, names = (folder / FILE).read_bytes(), sorted(folder.iterdir())
     started = Served("watch", folder)
     assert started.ask()[0] == 200
     started.process.send_signal(signal.SIGINT)
     _, errors = started.process.communicate(timeout=60)
     assert (started.process.returncode, errors) == (0, "")
     assert (folder / FILE).read_bytes() == before
-    assert sorted(p.name for p in folder.iterdir()) == [FILE]
+    assert sorted(folder.iterdir()) == names
 
 
 def test_port_that_is_taken_names_the_way_out() -> None:

@@ -164,7 +164,7 @@ def _one_run(folder: Path, seed: int, most: int, outcome: Outcome) -> None:
     if process.returncode:
         raise RuntimeError(f"the run that is not killed failed: {errors[-500:]}")
     log = folder / f"killed {seed}.log"
-    left = min(_KILLS_OF_A_RUN, max(1, most // len(_SEARCHES)))  # few kills: each search some
+    left = min(_KILLS_OF_A_RUN, max(2, most // len(_SEARCHES)))  # few kills: each search some
     while True:
         left = min(left, most - sum(outcome.kills.values()))
         command: tuple[str, ...] = ("resume", str(killed), "--quiet")
