@@ -58,7 +58,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def record(tmp_path: Path) -> Iterator[RunRecord]:
-    record = RunRecord.new(tmp_path, "run", "digits", {})
+    record = RunRecord.new(tmp_path, "run", "digits", {"config": {}, "baselines": []})
     yield record
     record.close()
 
@@ -370,6 +370,7 @@ class TestDamage:
             "UPDATE candidates SET parents = '3'",
             "UPDATE winners SET winner = '{'",
             "UPDATE facts SET value = '{'",
+            "UPDATE facts SET value = '3' WHERE name = 'config'",
         ],
     )
     def test_rows_that_make_no_sense_are_refused_though_their_checksums_are_right(
@@ -387,6 +388,7 @@ class TestDamage:
         [
             ("DELETE FROM evaluations", "1 of its candidates have no evaluation"),
             ("DELETE FROM candidates", "a member of a population was never a candidate"),
+            ("DELETE FROM facts", "its fact 'config' is missing"),
         ],
     )
     def test_rows_that_lack_what_others_held_are_refused_though_each_is_whole(
@@ -394,9 +396,12 @@ class TestDamage:
     ) -> None:
         fill(record)
         change(record, statement)
-        for read in (RunRecord, Snapshot):
-            with pytest.raises(DamageError, match=rf"{needs}\. The file is damaged\. Restore it"):
-                read(record.folder)
+        for kind in (RunRecord, Snapshot):
+            with (
+                pytest.raises(DamageError, match=rf"{needs}\. The file is damaged\. Restore it"),
+                kind(record.folder) as opened,
+            ):
+                opened.fact("config")
 
     @pytest.mark.parametrize(
         ("statement", "read"),
@@ -492,7 +497,7 @@ class TestRunRecord:
         assert [(g.seconds, g.hypervolume) for g in record.generations()] == [(3, 0), (3.5, 0)]
 
     def test_an_empty_record_holds_nothing(self, record: RunRecord) -> None:
-        assert read_all(record.folder) == [None, None, [], None, 0, [], [], [], [], []]
+        assert read_all(record.folder) == [{}, [], [], None, 0, [], [], [], [], []]
 
     @given(
         st.recursive(
@@ -629,9 +634,9 @@ class TestFolders:
         (tmp_path / "again").mkdir()
         (tmp_path / "again" / f"{FILE}.new").write_bytes((record.folder / FILE).read_bytes())
         assert run_folders(tmp_path) == [record.folder]
-        again = RunRecord.new(tmp_path, "again", "digits", {"fresh": True})
+        again = RunRecord.new(tmp_path, "again", "digits", {"config": {}, "baselines": []})
         again.close()
-        assert read_all(again.folder) == [None, None, [], None, 0, [], [], [], [], []]
+        assert read_all(again.folder) == [{}, [], [], None, 0, [], [], [], [], []]
         assert sorted(path.name for path in again.folder.iterdir()) == ["claim", FILE]
 
     def test_of_two_that_make_one_run_at_once_one_is_refused(

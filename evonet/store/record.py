@@ -26,7 +26,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evonet.errors import RecordError
+from evonet.errors import RecordError, shown
 from evonet.genome import Genome
 from evonet.paths import is_file
 from evonet.phrases import did_you_mean
@@ -83,6 +83,15 @@ _CANDIDATES = Table(
 _PENDING = Table("pending", ("genome", "operator", "parents", "hurdles"))
 _GENERATIONS = Table("generations", ("number", "population", "stalled", "seconds", "hypervolume"))
 _WINNERS = Table("winners", ("winner",))
+#: What every run has from its start.
+_OF_EVERY_RUN = {
+    "config": dict,
+    "space": dict,
+    "founders": list,
+    "metric": dict,
+    "data": dict,
+    "baselines": list,
+}
 TABLES = (_FACTS, _EVALUATIONS, _CANDIDATES, _PENDING, _GENERATIONS, _WINNERS)
 
 
@@ -207,8 +216,14 @@ class RunRecord:
         _write_facts(self._database, facts)
 
     def fact(self, name: str) -> Any:
-        """A fact, or None where it was never written."""
+        """A fact, or None where it was never written.
+
+        Raises:
+            DamageError: every run has it, and this one has not.
+        """
         found = self._database.read(_read_fact, _FACTS, "WHERE name = ?", (name,))
+        if not found and name in _OF_EVERY_RUN:
+            raise self._database.damaged(f"its fact {name!r} is missing")
         return found[0] if found else None
 
     @property
@@ -355,5 +370,8 @@ def _write_facts(database: Database, facts: dict[str, Any]) -> None:
             database.add(_FACTS, (name, json.dumps(value)), replacing=True)
 
 
-def _read_fact(_: str, value: str) -> Any:
-    return json.loads(value)
+def _read_fact(name: str, value: str) -> Any:
+    fact = json.loads(value)
+    if not isinstance(fact, kind := _OF_EVERY_RUN.get(name, object)):
+        raise TypeError(f"{name} is {shown(fact)}, expected a {kind.__name__}")
+    return fact
