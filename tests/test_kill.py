@@ -158,7 +158,8 @@ def test_ctrl_c_stops_after_the_running_network_and_keeps_everything(
 ) -> None:
     folder = tmp_path / "run"
     arguments = ("evolve", *SETTINGS[:-1], *engine, "--results", str(tmp_path), "--name", "run")
-    process = start(*arguments, log=tmp_path / "log")
+    # Longer than it takes to be heard: final fits, which come after the search, are made anew.
+    process = start(*arguments, "--generations", "500", log=tmp_path / "log")
     while not recorded(folder) and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
