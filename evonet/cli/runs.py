@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import signal
 from collections.abc import Callable
@@ -153,6 +154,8 @@ class _StopSignal:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._asked:  # one more while Python ends would only show where it was
+            atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
     def _handle(self, *_: object) -> None:
         if self._asked:
