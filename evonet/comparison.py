@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evonet.champion.winner import no_winner
 from evonet.config import flag_of, is_of_machines
 from evonet.errors import RecordError, shown
+from evonet.outcome import no_winner
 from evonet.progress import read_result
+from evonet.store.facts import Facts
 from evonet.store.record import RunRecord
 
 #: Settings that do not tell groups apart: what they change is a column of its own, or nothing. Nor
@@ -34,7 +35,7 @@ def comparison(folders: Sequence[Path]) -> list[dict[str, Any]]:
     first: tuple[Path, dict[str, Any]] | None = None  # a run, and what has to be the same
     for folder in folders:
         with RunRecord(folder) as record:
-            meaning, config = _meaning(record), record.fact("config")
+            meaning, config = _meaning(record.facts), record.facts.config.to_dict()
             result = read_result(record)
         if result.winner is None:
             raise no_winner(folder)
@@ -90,16 +91,13 @@ def _group(config: Mapping[str, Any], configs: Sequence[Mapping[str, Any]]) -> s
     return ", ".join(words)
 
 
-def _meaning(record: RunRecord) -> dict[str, Any]:
+def _meaning(facts: Facts) -> dict[str, Any]:
     """What has to be the same in runs that are compared; the seed of the split may differ."""
-    protocol = record.fact("protocol")
-    prepared = dict(protocol["prepared"])
-    _, *shares = prepared.pop("split")
-    folds = prepared.pop("folds", None)
+    config, prepared = facts.config, facts.protocol["prepared"]
     return {
-        "data": protocol["data"],
-        "metric": protocol["metric"],
-        "preparation": prepared,
-        "the shares of the parts": shares,
-        "the number of folds": folds,
+        "data": facts.data.fingerprint,
+        "metric": facts.metric.name,
+        "preparation": {n: v for n, v in prepared.items() if n not in ("split", "folds")},
+        "the shares of the parts": (config.test_fraction, config.validation_fraction),
+        "the number of folds": config.folds,
     }

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from evonet.errors import RecordError, shown
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+
 from evonet.genome import Genome
+from evonet.typed import from_json
 
 Status = Literal["ok", "diverged", "out_of_memory", "failed"]
 #: One in so many trainings goes on past a rung, and rungs lie so many times apart: the eta of ASHA
@@ -28,21 +29,10 @@ class Budget:
     Attributes:
         epochs: most passes over the training part.
         patience_epochs: epochs without a lower validation loss before training stops.
-
-    Raises:
-        RecordError: one of them is no whole number of at least 1, as in a record that is damaged.
     """
 
-    epochs: int
-    patience_epochs: int
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if type(value) is not int or value < 1:  # a bool is an int
-                raise RecordError(
-                    f"{name} of a budget is {shown(value)}; expected a whole number of at least 1. "
-                    "The record is damaged. Restore it from a copy, or start the run anew."
-                )
+    epochs: PositiveInt
+    patience_epochs: PositiveInt
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -136,11 +126,11 @@ class Evaluation:
     status: Status
     reason: str
     score: float | None
-    best_epoch: int
+    best_epoch: NonNegativeInt
     train_loss: tuple[float, ...]
     validation_loss: tuple[float, ...]
-    parameters: int
-    seconds: float
+    parameters: NonNegativeInt
+    seconds: NonNegativeFloat
     rungs: tuple[Rung, ...] = ()
     dropped: bool = False
     folds: tuple[float, ...] = ()
@@ -166,16 +156,9 @@ class Evaluation:
         return json.dumps(self.to_dict())
 
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Evaluation:
-        """The evaluation of a record as ``to_dict`` writes it."""
-        curves = {n: tuple(record[n]) for n in ("train_loss", "validation_loss", "folds")}
-        rungs = tuple(Rung(**rung) for rung in record["rungs"])
-        return cls(**{**record, **curves, "rungs": rungs})
-
-    @classmethod
     def from_json(cls, text: str) -> Evaluation:
-        """The evaluation of a text as ``to_json`` writes it."""
-        return cls.from_dict(json.loads(text))
+        """The evaluation of a text as ``to_json`` writes it; ValueError where it is none."""
+        return from_json(cls, text)
 
 
 def as_asked(evaluation: Evaluation, hurdles: tuple[Hurdle, ...]) -> Evaluation | None:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 from evonet.champion.crowning import MODEL_FILE, crown, final_seed, save_winner
 from evonet.champion.fitting import Fit
 from evonet.champion.predictor import NETWORKS_FILE, networks_digest
 from evonet.champion.timing import Timetable
-from evonet.champion.winner import FINAL_REPEAT, Finalist, count_finalists
 from evonet.errors import TrainingError
 from evonet.evaluation import Budget, Evaluation
 from evonet.fitness import best_first
+from evonet.outcome import FINAL_REPEAT, Finalist, count_finalists
 from evonet.progress import Clock
 from evonet.session import Session
 from evonet.store.exports import exporting
+from evonet.store.rows import StoredWinner
 
 #: How many of the best genomes may stand in for a winner whose final fit diverges.
 _SUBSTITUTES = 3
@@ -29,10 +29,10 @@ _SUBSTITUTES = 3
 
 def timetable(session: Session, clock: Clock) -> Timetable:
     """When the parts of the run have to end; its search began when it began the first time."""
-    began = session.record.fact("search_began")
+    began = session.record.facts.search_began
     if began is None:
         began = clock.seconds
-        session.record.set_facts({"search_began": began})
+        session.record.set_facts(search_began=began)
     return session.setup.timetable(began)
 
 
@@ -121,10 +121,10 @@ def crown_best(session: Session, finalists: Sequence[Finalist], reason: str, clo
             f"The search ended ({reason}) before any training succeeded{failed}. Go on with "
             f"another limit, as in evonet resume {quote(str(record.folder))} --generations 10"
         )
-    keys = [finalist.genome.key for finalist in finalists[:_SUBSTITUTES]]
+    keys = tuple(finalist.genome.key for finalist in finalists[:_SUBSTITUTES])
     winners = record.winners()
     if winners and _is_saved(record.folder, winners[-1]):
-        tried, whole = winners[-1]["tried"], winners[-1]["whole"]
+        tried, whole = winners[-1].tried, winners[-1].whole
         if keys[: len(tried)] == tried and (whole or setup.config.max_minutes is not None):
             return
     budgets, rivals = _final_fits(session, finalists, clock)
@@ -133,17 +133,15 @@ def crown_best(session: Session, finalists: Sequence[Finalist], reason: str, clo
         digest = save_winner(record.folder, crowned, setup.dataset.n_inputs, setup.dataset.target)
     winner = crowned.winner
     tried, whole = keys[: keys.index(winner.genome.key) + 1], budgets == setup.final_budgets
-    record.add_winner(
-        {"winner": winner.to_dict(), "tried": tried, "whole": whole, "networks": digest}
-    )
+    record.add_winner(StoredWinner(winner, tried, whole, digest))
 
 
-def _is_saved(folder: Path, entry: Mapping[str, Any]) -> bool:
+def _is_saved(folder: Path, stored: StoredWinner) -> bool:
     """Whether the files of a winner in the record are there, and are its own."""
     file = folder / NETWORKS_FILE
     if not (file.is_file() and (folder / MODEL_FILE).is_file()):
         return False
-    return networks_digest(file) == entry.get("networks")
+    return networks_digest(file) == stored.networks
 
 
 def _final_fits(

@@ -13,9 +13,9 @@ from contextlib import closing
 
 from evonet.champion.baselines import fit_baselines
 from evonet.champion.fitting import StoppedError
-from evonet.champion.winner import Finalist
 from evonet.finale import crown_best, ranked_by_search, revalidated
 from evonet.genome.files import write_genomes
+from evonet.outcome import Finalist
 from evonet.progress import Clock, RunResult, read_result
 from evonet.report.tables import candidates_table, front_table
 from evonet.searching.loops import search_for_winner
@@ -39,7 +39,7 @@ def run_session(session: Session) -> RunResult:
         except BaseException:
             _export(session)
             raise
-        session.record.set_facts({"stopped": reason, "seconds": clock.seconds})
+        session.record.set_facts(stopped=reason, seconds=clock.seconds)
         _export(session)
         result = read_result(session.record)
         session.observer.on_end(result)
@@ -70,7 +70,7 @@ def _run(session: Session, clock: Clock) -> str | None:
 def _fit_baselines(session: Session) -> None:
     """Fit the baselines, unless the record has them."""
     setup, record = session.setup, session.record
-    if record.fact("baselines"):
+    if record.facts.baselines:
         return
     baselines = []
     for baseline in fit_baselines(session.fitter, setup.baseline_budgets, setup.config.seed):
@@ -78,7 +78,7 @@ def _fit_baselines(session: Session) -> None:
         baselines.append(baseline.to_dict())
         if session.should_stop():
             return
-    record.set_facts({"baselines": baselines})
+    record.set_facts(baselines=baselines)
 
 
 def _export(session: Session) -> None:

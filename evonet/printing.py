@@ -33,7 +33,7 @@ _COLUMNS = ("run", "state", "data", "generation", "trainings", "metric", "valida
 def show_run(record: RunRecord) -> None:
     """Explain a run to somebody who has never seen one."""
     console = make_console()
-    result, data = read_result(record), record.fact("data")
+    result, data = read_result(record), record.facts.data
 
     def say(line: str = "", style: str = "") -> None:
         console.print(Text(plain(line), style=style))
@@ -47,7 +47,7 @@ def show_run(record: RunRecord) -> None:
     n_failed = sum(s.origin == "trained" and not s.evaluation.ok for s in stored)
     n_dropped = sum(s.origin == "trained" and s.evaluation.dropped for s in stored)
     n_cached = sum(s.origin == "cached" for s in stored)
-    if record.fact("given"):
+    if record.facts.given is not None:
         say("Search    none: one genome was given")
     else:
         last = f"generations 0 to {generations[-1].number}" if generations else "no generation yet"
@@ -88,7 +88,7 @@ def runs_table(results: Path) -> list[dict[str, Any]]:
                 unfinished = "going on" if record.claimed_by else "unfinished"
                 row |= {
                     "state": unfinished if result.interrupted else "done",
-                    "data": record.fact("data")["name"],
+                    "data": record.facts.data.name,
                     "generation": len(record.generations()) - 1 if record.generations() else None,
                     "trainings": result.trainings,
                     "metric": result.metric.name,

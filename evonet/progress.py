@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from evonet.advice.finding import flatters_test
-from evonet.champion.baselines import Baseline
+from evonet.advice.finding import Finding
 from evonet.champion.noise import Noise
-from evonet.champion.winner import Winner
 from evonet.config import RunConfig
 from evonet.evaluation import Evaluation
 from evonet.genome import Genome
-from evonet.metrics import METRICS, Metric
+from evonet.metrics import Metric
+from evonet.outcome import Baseline, Winner
 from evonet.store.record import RunRecord
 
 
@@ -65,8 +63,7 @@ class RunResult:
         trainings: networks trained by this run, baselines and final fit not counted.
         seconds: wall-clock time of the search, all sessions together.
         noise: how far chance moves a score; None where no finalist was trained again.
-        doubts: findings of the data's check, as ``Finding.to_dict`` gives them, for which the score
-            of the test part may flatter too.
+        doubts: findings of the data's check for which the score of the test part may flatter too.
     """
 
     folder: Path
@@ -80,7 +77,7 @@ class RunResult:
     trainings: int
     seconds: float
     noise: Noise | None = None
-    doubts: tuple[Mapping[str, Any], ...] = ()
+    doubts: tuple[Finding, ...] = ()
 
     @property
     def interrupted(self) -> bool:
@@ -136,7 +133,7 @@ class RunResult:
             "ensemble": winner.ensemble.to_dict() if winner and winner.ensemble else None,
             "parameters": winner.parameters if winner else None,
             "baselines": [baseline.to_dict() for baseline in self.baselines],
-            "doubts": [dict(finding) for finding in self.doubts],
+            "doubts": [finding.to_dict() for finding in self.doubts],
             "generations": self.generations,
             "trainings": self.trainings,
             "seconds": round(self.seconds, 3),
@@ -189,8 +186,8 @@ class Observer:
 
 def read_result(record: RunRecord) -> RunResult:
     """What a record says of its run's outcome so far."""
-    winners, metric = record.winners(), METRICS[record.fact("metric")["name"]]
-    winner = Winner.from_dict(winners[-1]["winner"]) if winners else None
+    winners, facts = record.winners(), record.facts
+    winner = winners[-1].winner if winners else None
     again: dict[str, list[float]] = {}
     for stored in record.repeats():
         evaluation = stored.evaluation
@@ -199,17 +196,17 @@ def read_result(record: RunRecord) -> RunResult:
             again.setdefault(stored.genome.key, []).extend(own)
     return RunResult(
         record.folder,
-        record.fact("stopped"),
+        facts.stopped,
         winner,
-        tuple(Baseline(**baseline) for baseline in record.fact("baselines")),
-        metric,
-        record.fact("data")["rows"][2],
-        len({json.dumps(entry["winner"], sort_keys=True) for entry in winners}),
+        facts.baselines,
+        facts.metric,
+        facts.data.rows[2],
+        len({json.dumps(stored.winner.to_dict(), sort_keys=True) for stored in winners}),
         len(record.generations()),
         record.count_trainings(),
         record.search_seconds(),
-        Noise.of(again, winner.genome.key, metric.sign, winner.on_splits) if winner else None,
-        tuple(f for f in record.fact("data").get("advice", []) if flatters_test(f)),
+        Noise.of(again, winner.genome.key, facts.metric.sign, winner.on_splits) if winner else None,
+        tuple(finding for finding in facts.data.advice if finding.flatters_test),
     )
 
 
@@ -220,7 +217,7 @@ class Clock:
     """
 
     def __init__(self, record: RunRecord) -> None:
-        self._before = float(record.fact("seconds") or 0.0)
+        self._before = record.facts.seconds
         searched = sum(generation.seconds for generation in record.generations())
         self._carried = record.search_seconds() - searched
         self._began = self._lap_began = time.monotonic()

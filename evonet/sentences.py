@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from shlex import quote
-from typing import Any
 
+from evonet.advice.finding import Finding
 from evonet.champion.noise import Noise
-from evonet.champion.winner import Winner
 from evonet.metrics import Metric
+from evonet.outcome import Winner
 from evonet.phrases import shortened
 from evonet.progress import RunResult
 from evonet.report.words import interval_text, metric_words, number
+from evonet.store.facts import DataFacts
 from evonet.store.record import RunRecord
 
 #: Accuracy of the commonest class from which it rules the score. Untuned.
@@ -56,20 +57,20 @@ def time_text(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def data_lines(data: dict[str, Any]) -> list[str]:
-    """What was understood of the data, from the record's fact of that name."""
-    train, validation, test = data["rows"]
-    target = data["target"]
-    classes = f", {len(target['classes'])} classes" if target["classes"] else ""
+def data_lines(data: DataFacts) -> list[str]:
+    """What was understood of the data."""
+    train, validation, test = data.rows
+    target = data.target
+    classes = f", {len(target.classes)} classes" if target.classes else ""
     return [
-        f"Data      {data['name']}: {train} training, {validation} validation, {test} test rows; "
-        f"{data['n_inputs']} inputs; {target['task']}{classes}",
-        *(f"          {note}" for note in data["notes"]),
-        *_advice_lines(data.get("advice", [])),
+        f"Data      {data.name}: {train} training, {validation} validation, {test} test rows; "
+        f"{data.n_inputs} inputs; {target.task}{classes}",
+        *(f"          {note}" for note in data.notes),
+        *_advice_lines(data.advice),
     ]
 
 
-def _advice_lines(findings: Sequence[Mapping[str, Any]]) -> list[str]:
+def _advice_lines(findings: Sequence[Finding]) -> list[str]:
     """The first of the serious findings of the data's check, and where to read the others."""
     if not findings:
         return []
@@ -227,7 +228,7 @@ def verdict_lines(winner: Winner, result: RunResult) -> list[tuple[str, str]]:
     return [*said, *_noise(winner, result.n_test), *_doubts(result.doubts)]
 
 
-def _doubts(findings: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def _doubts(findings: Sequence[Finding]) -> list[tuple[str, str]]:
     """Why all these scores may flatter."""
     return [
         (f"All these scores may flatter. {_consider(finding)}", "yellow")
@@ -235,10 +236,10 @@ def _doubts(findings: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     ]
 
 
-def _consider(finding: Mapping[str, Any]) -> str:
+def _consider(finding: Finding) -> str:
     """What a finding of the data's check saw, and what may be passed against it."""
-    command = shortened(finding["command"], 80)
-    return finding["seen"] + (f" Consider {command}" if command else "")
+    command = shortened(finding.command, 80)
+    return finding.seen + (f" Consider {command}" if command else "")
 
 
 def learned_nothing(result: RunResult) -> str:

@@ -12,7 +12,7 @@ from shlex import quote
 from typing import Any
 
 from evonet.champion.fitting import Fitter
-from evonet.config import RunConfig, flag_of, is_limit, is_of_machines, make_config
+from evonet.config import RunConfig, flag_of, is_limit, is_of_machines
 from evonet.data.dataset import Dataset, refuse_other_data
 from evonet.errors import ConfigError, RecordError
 from evonet.evaluation import protocol_key
@@ -25,6 +25,7 @@ from evonet.progress import Observer
 from evonet.setup import Setup
 from evonet.store.cache import ScoreCache
 from evonet.store.exports import exporting
+from evonet.store.facts import DataFacts, Facts
 from evonet.store.record import RunRecord
 from evonet.store.rows import StoredCandidate
 from evonet.toml import write_toml
@@ -64,28 +65,26 @@ class Session:
         """Start a run. Everything that can be refused is refused before its folder is made."""
         Workforce(config).start()
         setup = Setup.new(_from_anywhere(config), space, founders)
-        config, dataset, metric = setup.config, setup.dataset, setup.metric
-        facts = {
-            "config": config.to_dict(),
-            "space": setup.space.to_dict(),
-            "founders": [genome.to_dict() for genome in setup.founders],
-            "given": given.to_dict() if given else None,
-            "protocol": setup.protocol,
-            "metric": {"name": metric.name, "maximise": metric.maximise},
-            "data": {
-                "name": dataset.name,
-                "fingerprint": dataset.fingerprint,
-                "target": dataset.target.to_dict(),
-                "preparation": dataset.preparation.to_dict(),
-                "n_inputs": dataset.n_inputs,
-                "rows": [len(p) for p in (dataset.train, dataset.validation, dataset.test)],
-                "notes": list(dataset.notes),
-                "advice": [finding.to_dict() for finding in setup.advice],
-            },
-            "baselines": [],
-            "started": time.time(),
-            "stopped": None,
-        }
+        config, dataset = setup.config, setup.dataset
+        facts = Facts(
+            config,
+            setup.space,
+            tuple(setup.founders),
+            given,
+            setup.protocol,
+            setup.metric,
+            DataFacts(
+                dataset.name,
+                dataset.fingerprint,
+                dataset.target,
+                dataset.preparation,
+                dataset.n_inputs,
+                (len(dataset.train), len(dataset.validation), len(dataset.test)),
+                dataset.notes,
+                tuple(setup.advice),
+            ),
+            started=time.time(),
+        )
         record = RunRecord.new(config.results, config.name, dataset.name, facts)
         try:
             record.claim()
@@ -124,7 +123,8 @@ class Session:
     ) -> Session:
         record.claim()
         folder = record.folder
-        config = make_config(record.fact("config"), str(folder))
+        known = record.facts
+        config = known.config
         machines = {n: changes[n] for n in changes if is_of_machines(n)}
         changes = {n: changes[n] for n in changes if n not in machines}
         if "backend" in machines:
@@ -132,7 +132,7 @@ class Session:
         elif "address" not in machines:
             _refuse_stored_cluster(config, folder)
         config = config.changed(**machines)
-        if changes and record.fact("given"):
+        if changes and known.given is not None:
             raise ConfigError(f"{folder} fits one genome, without a search that could go on.")
         if changes:
             limits = {n: f.default for n, f in RunConfig.model_fields.items() if is_limit(n)}
@@ -145,16 +145,14 @@ class Session:
                 limits["generations"] = config.generations
             config = config.changed(**{**limits, **changes})
         config = config.changed(results=folder.parent)
-        if (changes or record.fact("stopped")) and (said := _spent(config, record)):
+        if (changes or known.stopped) and (said := _spent(config, record)):
             observer.on_warning(said)
         Workforce(config).start()
-        founders = [Genome.from_dict(g, f"{folder}, founder") for g in record.fact("founders")]
-        setup = Setup.read(config, SearchSpace.from_dict(record.fact("space")), founders)
+        setup = Setup.read(config, known.space, known.founders)
         if unkept := setup.workforce.unkept:
             observer.on_warning(unkept)
-        fingerprint = record.fact("data")["fingerprint"]
-        refuse_other_data(setup.dataset, fingerprint, config.data, folder)
-        if setup.protocol != record.fact("protocol"):
+        refuse_other_data(setup.dataset, known.data.fingerprint, config.data, folder)
+        if setup.protocol != known.protocol:
             raise RecordError(
                 f"{folder} was started by an evonet that prepares data or trains in another way: "
                 "its scores cannot be compared with new ones. Use that evonet, or start a new run."
@@ -162,12 +160,10 @@ class Session:
         facts: dict[str, Any] = {"config": config.to_dict(), "stopped": None}
         if changes:
             facts["search_began"] = None  # new limits are counted from here
-        record.set_facts(facts)
+        record.set_facts(**facts)
         with exporting(folder):
             (folder / "config.toml").write_text(config.to_toml(), "utf-8")
-        given = record.fact("given")
-        genome = Genome.from_dict(given, f"{folder}, given genome") if given else None
-        return cls(setup, record, genome, observer, should_stop)
+        return cls(setup, record, known.given, observer, should_stop)
 
     @property
     def fitter(self) -> Fitter:
@@ -248,7 +244,7 @@ def _from_anywhere(config: RunConfig) -> RunConfig:
 
 def _spent(config: RunConfig, record: RunRecord) -> str:
     """Which of a run's limits are used up before it goes on; empty where none is."""
-    minutes = float(record.fact("seconds") or 0.0) / 60
+    minutes = record.facts.seconds / 60
     n_tried, n_generations = len(record.evaluations()), len(record.generations()) - 1
     used = (
         ("max_minutes", config.max_minutes, minutes, f"{minutes:.3g} min"),

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from evonet.champion.baselines import Baseline
 from evonet.config import RunConfig
 from evonet.errors import plain
 from evonet.evaluation import Evaluation
 from evonet.metrics import Metric
+from evonet.outcome import Baseline
 from evonet.phrases import shortened
 from evonet.progress import GenerationSummary, Observer, RunResult
 from evonet.sentences import (
@@ -86,13 +86,13 @@ class TerminalObserver(Observer):
         self._elapsed = sum(generation.seconds for generation in record.generations())
         self._tried_before = len(record.evaluations())
         self.say(f"Run {record.folder}", "bold")
-        for line in data_lines(record.fact("data")):
+        for line in data_lines(record.facts.data):
             self.say(line)
         self.say(goal_line(metric, config.objective))
         if config.backend != "loky":
             self.say(f"Cluster   {config.backend}, at {config.address or 'this machine'}")
-        for baseline in record.fact("baselines") or []:
-            self.on_baseline(Baseline(**baseline))
+        for baseline in record.facts.baselines:
+            self.on_baseline(baseline)
         if generations := record.generations():
             best = metric.sign * generations[-1].population[0][1]
             self.say(

@@ -24,31 +24,35 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from bench.faults import faults
 from bench.kills import kills
 from bench.long_run import long_run
 from bench.machine import machine, versions
 from bench.older_processors import older_processors
+from bench.table import Table
 
-PARTS = ("kills", "faults", "long", "processors")
+PARTS: Mapping[str, Callable[[argparse.Namespace], Table]] = MappingProxyType(
+    {
+        "kills": lambda how: kills(how.kills or (12 if how.quick else 300)),
+        "faults": lambda how: faults(50 if how.quick else 500),
+        "long": lambda how: long_run(50 if how.quick else 500),
+        "processors": lambda how: older_processors(2 if how.quick else 10),
+    }
+)
 
 
 def main() -> None:
     """Kill, search for long, and print what was lost and taken."""
     arguments = _parser().parse_args()
-    parts = {
-        "kills": lambda: kills(arguments.kills or (12 if arguments.quick else 300)),
-        "faults": lambda: faults(50 if arguments.quick else 500),
-        "long": lambda: long_run(50 if arguments.quick else 500),
-        "processors": lambda: older_processors(2 if arguments.quick else 10),
-    }
     print(" ".join(f"{name} {version}" for name, version in versions().items()))
     print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
     tables = []
-    for name in arguments.only or parts:
-        tables.append(parts[name]())
+    for name in arguments.only or PARTS:
+        tables.append(PARTS[name](arguments))
         print(f"\n{tables[-1]}", flush=True)
     if arguments.json:
         facts = {"versions": versions(), "machine": machine()}

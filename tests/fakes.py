@@ -17,9 +17,9 @@ import evonet.session
 import evonet.workforce
 from evonet.champion.crowning import Crowned
 from evonet.champion.predictor import networks_digest
-from evonet.champion.winner import Winner
 from evonet.data.dataset import Dataset
 from evonet.evaluation import Budget, Evaluation, Request, Rung, as_asked
+from evonet.outcome import Winner
 
 
 def fake_score(request: Request, fold: int = 0) -> float:

@@ -9,11 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from evonet.config import make_config
-from evonet.evaluation import Evaluation, Rung
+from evonet.data.preparation import TablePreparation
+from evonet.evaluation import Budget, Evaluation, Rung
 from evonet.genome import Genome, Layer, SearchSpace
+from evonet.outcome import Winner
 from evonet.store.database import checksum
+from evonet.store.facts import Facts
 from evonet.store.record import TABLES, RunRecord
-from evonet.store.rows import StoredCandidate, StoredEvaluation, StoredGeneration
+from evonet.store.rows import (
+    StoredCandidate,
+    StoredEvaluation,
+    StoredGeneration,
+    StoredWinner,
+)
+from evonet.typed import from_plain
 
 
 def genome(index: int, **genes: Any) -> Genome:
@@ -54,7 +63,7 @@ def evaluation(of: Planted) -> Evaluation:
     )
 
 
-def facts(**changes: Any) -> dict[str, Any]:
+def facts(**changes: Any) -> Facts:
     """What is true of a run that has just begun."""
     data = {
         "name": changes.pop("data_name", "flowers"),
@@ -66,7 +75,7 @@ def facts(**changes: Any) -> dict[str, Any]:
             "mean": 0.0,
             "scale": 1.0,
         },
-        "preparation": {"kind": "table", "columns": list(changes.pop("columns", ()))},
+        "preparation": TablePreparation(tuple(changes.pop("columns", ()))).to_dict(),
         "n_inputs": 4,
         "rows": changes.pop("rows", [600, 200, 200]),
         "notes": list(changes.pop("notes", ())),
@@ -78,18 +87,19 @@ def facts(**changes: Any) -> dict[str, Any]:
         {"name": name, "description": f"{name} model", "validation_score": v, "test_score": t}
         for name, v, t in changes.pop("baselines", (("majority", 0.3, 0.3), ("linear", 0.8, 0.8)))
     ]
-    return {
+    plain = {
         "config": config,
         "space": changes.pop("space", SearchSpace.default().to_dict()),
         "founders": [],
         "given": None,
-        "protocol": {},
+        "protocol": {"prepared": {}},
         "metric": {"name": metric, "maximise": metric not in ("rmse", "mae", "log_loss")},
         "data": data,
         "baselines": baselines,
         "stopped": None,
         **changes,
     }
+    return from_plain(Facts, plain)
 
 
 def seal(file: sqlite3.Connection) -> None:
@@ -111,7 +121,7 @@ def plant(
     if winner is not None:
         changes.setdefault("stopped", "the last generation is done")
     known = facts(**changes)
-    sign = 1 if known["metric"]["maximise"] else -1
+    sign = known.metric.sign
     record = RunRecord.new(folder.parent, folder.name, "data", known)
     record._database.execute("PRAGMA synchronous = OFF")  # no power cut in a test
     seen: dict[str, float] = {}
@@ -121,7 +131,7 @@ def plant(
             if p.score is not None:
                 seen[p.genome.key] = sign * p.score
         population = sorted(seen.items(), key=lambda member: -member[1])[:10]
-        volume = float(number) if len(known["config"]["objective"]) > 1 else None
+        volume = float(number) if len(known.config.objective) > 1 else None
         record.commit_generation(
             StoredGeneration(number, tuple(population), 0, 2.0, volume),
             [
@@ -150,21 +160,21 @@ def add(record: RunRecord, key: str, p: Planted) -> None:
 
 def crown(record: RunRecord, p: Planted, test_score: float | None, **changes: Any) -> None:
     values = {
-        "genome": p.genome.to_dict(),
+        "genome": p.genome,
         "search_score": p.score,
-        "repeats": [],
+        "repeats": (),
         "validation_score": p.score,
         "test_score": test_score,
-        "test_interval": None if test_score is None else [test_score - 0.05, test_score + 0.05],
+        "test_interval": None if test_score is None else (test_score - 0.05, test_score + 0.05),
         "test_scores": {"accuracy": test_score},
         "parameters": 100,
         "best_epoch": 2,
-        "train_loss": [1.0, 0.5, 0.4],
-        "validation_loss": [1.0, 0.5, 0.6],
+        "train_loss": (1.0, 0.5, 0.4),
+        "validation_loss": (1.0, 0.5, 0.6),
         "on_splits": False,
         "n_fits": 1,
         "epochs": 3,
-        "budget": {"epochs": 3, "patience_epochs": 3},
+        "budget": Budget(3, 3),
         "ensemble": None,
     }
-    record.add_winner({"winner": {**values, **changes}, "tried": [], "whole": True})
+    record.add_winner(StoredWinner(Winner(**{**values, **changes}), (), True, ""))

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 from fakes import fake_training
+from planted import facts
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import cohen_kappa_score
 
@@ -24,7 +25,7 @@ from evonet.advice.checks import CHECKS, check_data, serious_findings
 from evonet.advice.columns import N_BINS, N_FOLDS, Column, share_told
 from evonet.advice.control import shuffled_control
 from evonet.advice.evidence import Evidence
-from evonet.advice.finding import FLATTERING, Finding, flatters_test
+from evonet.advice.finding import FLATTERING, Finding
 from evonet.advice.leaks import told_by_others
 from evonet.config import make_config
 from evonet.data.checking import check_features, check_labels
@@ -33,7 +34,9 @@ from evonet.data.sources import RawData
 from evonet.evaluation import protocol_key
 from evonet.run import evolve
 from evonet.sentences import data_lines
+from evonet.store.facts import DataFacts
 from evonet.store.record import RunRecord
+from evonet.typed import from_plain
 
 __all__ = ["fake_training"]
 
@@ -622,8 +625,8 @@ class TestRuns:
             settings = {"data": str(leaky), "target": "y", "generations": 0, "name": name}
             folder = evolve(make_config({**settings, "results": tmp_path / "r"})).folder
             with RunRecord(folder) as record:
-                n_advice = len(record.fact("data")["advice"])
-                return protocol_key(**record.fact("protocol")), n_advice
+                n_advice = len(record.facts.data.advice)
+                return protocol_key(**record.facts.protocol), n_advice
 
         advised = protocol("a")
         monkeypatch.setattr(evonet.setup, "serious_findings", lambda *_: ())
@@ -632,18 +635,13 @@ class TestRuns:
         assert advised[0] == silent[0]
 
     def test_records_without_advice_are_shown_as_before(self) -> None:
-        data = {"name": "d", "rows": [3, 2, 1], "n_inputs": 4, "notes": ["A note."]}
-        data["target"] = {"classes": [], "task": "regression"}
-        assert data_lines(data) == data_lines(data | {"advice": []})
-        assert len(data_lines(data)) == 2
+        data = facts(notes=["A note."]).data.to_dict()
+        del data["advice"]
+        assert len(data_lines(from_plain(DataFacts, data))) == 2
 
     def test_of_many_findings_the_first_are_shown_and_the_others_counted(self) -> None:
-        data = {"name": "d", "rows": [3, 2, 1], "n_inputs": 4, "notes": []}
-        data["target"] = {"classes": [], "task": "regression"}
-        finding = Finding(
-            "leak", "serious", "Seen.", "Why.", "Advice.", ("--drop", "a b")
-        ).to_dict()
-        lines = data_lines(data | {"advice": [finding] * 5})
+        finding = Finding("leak", "serious", "Seen.", "Why.", "Advice.", ("--drop", "a b"))
+        lines = data_lines(replace(facts().data, advice=(finding,) * 5))
         assert lines[1:] == [
             "Advice    Seen. Consider --drop 'a b'",
             "          Seen. Consider --drop 'a b'",
@@ -678,7 +676,7 @@ def test_what_flatters_the_test_score_is_told_from_what_does_not() -> None:
     assert set(FLATTERING) <= set(CHECKS)
 
     def of(kind: str, **figures: float) -> bool:
-        return flatters_test(Finding(kind, "serious", "", "", "", figures=figures).to_dict())
+        return Finding(kind, "serious", "", "", "", figures=figures).flatters_test
 
     assert of("leak")
     assert not of("imbalance")

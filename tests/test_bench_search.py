@@ -13,9 +13,9 @@ from bench.hpo_tables import HpoTable
 from bench.search_methods import ABLATIONS, METHODS, Evonet, Method
 from scipy.stats import rankdata
 
-from evonet.champion.winner import count_finalists
 from evonet.config import RunConfig
 from evonet.genome import SearchSpace
+from evonet.outcome import count_finalists
 
 VALUES = {
     "batch_size": [8, 16, 32, 64],

@@ -12,6 +12,7 @@ from planted import Planted, add, genome, plant
 from served import Served
 from test_page import HARD, HOSTILE, rows
 
+from evonet.data.preparation import CategoricalColumn
 from evonet.page.html import write_report
 from evonet.store.record import RunRecord
 
@@ -63,7 +64,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             "data_name": HOSTILE[1],
             "classes": HOSTILE,
             "notes": HOSTILE,
-            "columns": [{"kind": "categorical", "name": n, "categories": HOSTILE} for n in HOSTILE],
+            "columns": [CategoricalColumn(n, tuple(HOSTILE), False) for n in HOSTILE],
         },
     }
     return {name: write_report(plant(folder / name, **run)) for name, run in runs.items()}

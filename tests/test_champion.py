@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from evonet.champion.crowning import crown, keras_model, save_winner
 from evonet.champion.fitting import Fitter, best_fit, fits_of
 from evonet.champion.prediction import load_predictor
 from evonet.champion.predictor import networks_digest
-from evonet.champion.winner import FINAL_REPEAT, Finalist
 from evonet.cli.winners import predict_command
 from evonet.config import make_config
 from evonet.data.dataset import load_dataset
@@ -37,6 +37,7 @@ from evonet.evaluation import Budget, Evaluation
 from evonet.genome import Genome, Layer
 from evonet.genome.files import read_genomes
 from evonet.metrics import METRICS, choose_metric
+from evonet.outcome import FINAL_REPEAT, Finalist
 from evonet.progress import Observer, RunResult
 from evonet.run import resume, train
 from evonet.store.record import RunRecord
@@ -93,11 +94,11 @@ def test_predictions_of_raw_rows_give_the_reported_test_score(wine: tuple[RunRes
     predicted = predict(result.folder, table)["prediction"]
     truth = pd.read_csv(table)["kind"]
     record = RunRecord(result.folder)
-    config = record.fact("config")
+    config = record.facts.config
     record.close()
     from evonet.data.splitting import split_rows
 
-    split = split_rows(truth, "multiclass", config["seed"], 0.2, 0.2)
+    split = split_rows(truth, "multiclass", config.seed, 0.2, 0.2)
     score = accuracy_score(truth.iloc[split.test], predicted.iloc[split.test])
     assert result.winner is not None
     assert score == pytest.approx(result.winner.test_score)
@@ -279,7 +280,7 @@ class TestNetworksOfTheRecord:
             own = [arrays[name] for name in arrays.files if name.startswith("0.")]
         np.savez(file, **{f"0.{i}": array for i, array in enumerate(change(own))})
         with RunRecord(run) as record:
-            record.add_winner({**record.winners()[-1], "networks": networks_digest(file)})
+            record.add_winner(replace(record.winners()[-1], networks=networks_digest(file)))
 
     @pytest.mark.parametrize(
         "change",
@@ -299,9 +300,9 @@ class TestNetworksOfTheRecord:
 
     def test_a_preparation_with_fewer_inputs_is_refused(self, run: Path) -> None:
         with RunRecord(run) as record:
-            data = record.fact("data")
+            data = record.facts.data.to_dict()
             del data["preparation"]["columns"][0]
-            record.set_facts({"data": data})
+            record.set_facts(data=data)
         with pytest.raises(RecordError, match=r"networks\.npz is of another run"):
             load_predictor(run)
 
@@ -317,7 +318,7 @@ class TestNetworksOfTheRecord:
     def other_fit(self, run: Path) -> crowning.Crowned:
         """The same genome on the same data, from another seed."""
         with RunRecord(run) as record:
-            dataset = load_dataset(make_config(record.fact("config")))
+            dataset = load_dataset(record.facts.config)
         loss, metric = "sparse_categorical_crossentropy", choose_metric("auto", dataset.target)
         crowned = crown([Finalist(GENOME)], Fitter(dataset, metric, loss), [Budget(2, 2)], 99)
         assert crowned.networks[0].genome == GENOME
@@ -351,9 +352,7 @@ class TestNetworksOfTheRecord:
 
     def test_networks_of_which_the_record_says_nothing_are_not_used(self, run: Path) -> None:
         with RunRecord(run) as record:
-            last = record.winners()[-1]
-            del last["networks"]
-            record.add_winner(last)
+            record.add_winner(replace(record.winners()[-1], networks=""))
         with pytest.raises(RecordError, match=r"of another run, or of another fit"):
             load_predictor(run)
 

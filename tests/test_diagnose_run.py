@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import xml.etree.ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,20 +97,20 @@ class TestRuns:
     def test_losses_of_the_kept_weights_are_those_of_the_record(self, diagnoses) -> None:
         for folder, found in diagnoses.items():
             with RunRecord(folder) as record:
-                winner = record.winners()[-1]["winner"]
-            kept = winner["validation_loss"][winner["best_epoch"] - 1]
+                winner = record.winners()[-1].winner
+            kept = winner.validation_loss[winner.best_epoch - 1]
             assert found.validation.loss == pytest.approx(kept, rel=1e-4)  # float32 sums
             # Dropout is off: the training loss is not that of the epoch.
-            assert found.train.loss < winner["train_loss"][winner["best_epoch"] - 1]
+            assert found.train.loss < winner.train_loss[winner.best_epoch - 1]
 
     def test_confusions_are_those_of_the_predictions_of_the_run(self, classes, diagnoses) -> None:
         table = classes.parent / "wine.csv"
         with RunRecord(classes) as record:
-            config = record.fact("config")
+            config = record.facts.config
         from evonet.data.splitting import split_rows
 
         truth = pd.read_csv(table)["kind"]
-        rows = split_rows(truth, "multiclass", config["seed"], 0.2, 0.2).validation
+        rows = split_rows(truth, "multiclass", config.seed, 0.2, 0.2).validation
         predicted = pd.concat(tables_of(load_predictor(classes), table))["prediction"]
         found = diagnoses[classes].confusion
         assert found is not None
@@ -212,9 +213,9 @@ class TestCommand:
         folder = tmp_path / "run"
         shutil.copytree(classes, folder)
         with RunRecord(folder) as record:
-            data = record.fact("data")
+            data = record.facts.data.to_dict()
             data["preparation"]["columns"][0]["mean"] += 1
-            record.set_facts({"data": data})
+            record.set_facts(data=data)
         with pytest.raises(RecordError, match="prepares data in another way"):
             diagnose_run(folder)
 
@@ -371,16 +372,6 @@ def test_the_report_has_a_diagnosis_as_long_as_the_data_are_there(
     assert "the rules they were drawn from" not in page
 
 
-def test_the_report_has_no_diagnosis_of_a_run_whose_settings_are_unknown(
-    classes: Path, tmp_path: Path
-) -> None:
-    folder = shutil.copytree(classes, tmp_path / "run")
-    with RunRecord(folder) as record:
-        record.set_facts({"config": {**record.fact("config"), "of_another_evonet": 1}})
-    page = write_report(folder, tmp_path / "r.html").read_text("utf-8")
-    assert f"this says it: evonet diagnose {folder}" in page
-
-
 def test_the_report_is_of_one_moment(classes: Path, tmp_path: Path, monkeypatch) -> None:
     folder = shutil.copytree(classes, tmp_path / "run")
     before = write_report(folder, tmp_path / "before.html").read_text("utf-8")
@@ -392,8 +383,8 @@ def test_the_report_is_of_one_moment(classes: Path, tmp_path: Path, monkeypatch)
             super().__init__(folder)
             with RunRecord(folder) as record:
                 last = record.winners()[-1]
-                winner = {**last["winner"], "validation_loss": [9.0] * 20, "train_loss": [9.0] * 20}
-                record.add_winner({**last, "winner": winner})
+                losses = {"validation_loss": (9.0,) * 20, "train_loss": (9.0,) * 20}
+                record.add_winner(replace(last, winner=replace(last.winner, **losses)))
 
     monkeypatch.setattr(html, "Snapshot", Crowned)
     assert write_report(folder, tmp_path / "after.html").read_text("utf-8") == before

@@ -21,7 +21,6 @@ from evonet.champion.crowning import crown, final_seed, keras_model
 from evonet.champion.ensemble import criterion_on_validation, greedy_shares
 from evonet.champion.fitting import Fit, Fitter
 from evonet.champion.prediction import load_predictor
-from evonet.champion.winner import Finalist, Winner
 from evonet.config import make_config
 from evonet.data.dataset import Dataset, load_dataset
 from evonet.data.files import read_portions
@@ -29,8 +28,10 @@ from evonet.errors import RecordError
 from evonet.evaluation import Budget
 from evonet.genome import Genome, Layer
 from evonet.metrics import METRICS
+from evonet.outcome import Finalist, Winner
 from evonet.progress import RunResult
 from evonet.run import train
+from evonet.typed import from_plain
 
 CLASSES = "sparse_categorical_crossentropy"
 SMALL = Genome((Layer(4, "tanh"),), "matched_normal", "adam", 0.01, 16)
@@ -146,7 +147,7 @@ def test_an_ensemble_predicts_the_mean_of_its_networks() -> None:
     error = mean_absolute_error(truth, p)
     assert ensemble.test_scores["mae"] == pytest.approx(error, rel=1e-4)
     assert ensemble.parameters == sum(data.parameter_count(g) for g in ensemble.genomes)
-    assert Winner.from_dict(crowned.winner.to_dict()) == crowned.winner
+    assert from_plain(Winner, crowned.winner.to_dict()) == crowned.winner
 
 
 def test_a_rival_that_diverges_is_left_out(iris: Dataset) -> None:

@@ -105,8 +105,6 @@ EVALUATIONS = st.builds(
 
 @given(evaluation=EVALUATIONS)
 def test_evaluation_that_went_through_json_is_the_same(evaluation: Evaluation) -> None:
-    record = json.loads(json.dumps(evaluation.to_dict()))
-    assert Evaluation.from_dict(record) == evaluation
     assert Evaluation.from_json(evaluation.to_json()) == evaluation
 
 

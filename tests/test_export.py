@@ -32,9 +32,8 @@ from evonet.champion.predictor import Network, Predictor
 from evonet.config import make_config
 from evonet.data.checking import labelled
 from evonet.data.files import Features, read_table
-from evonet.data.preparation import CategoricalColumn, fit_preparation
+from evonet.data.preparation import CategoricalColumn, TablePreparation, fit_preparation
 from evonet.data.sources import EMBEDDED, read_source
-from evonet.data.stored_preparation import preparation_from_dict
 from evonet.data.target import Target
 from evonet.deploy.exporting import export
 from evonet.deploy.formats import FORMATS
@@ -50,6 +49,7 @@ from evonet.genome.genes import ACTIVATIONS, OPTIMIZERS, SCHEDULES
 from evonet.run import train
 from evonet.training.backend import load_keras
 from evonet.training.keras_model import build_network, make_loss, make_optimizer
+from evonet.typed import from_plain
 
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
@@ -786,7 +786,7 @@ def test_what_is_planted_in_a_record_is_refused_and_not_executed(
         file.execute("UPDATE winners SET winner = ?", [json.dumps(winner)])
         file.execute("UPDATE facts SET value = ? WHERE name = 'data'", [json.dumps(data)])
         seal(file)
-    with pytest.raises(RecordError, match=r"is .*x\"\"\".*; expected a"):
+    with pytest.raises(RecordError, match=r"is .*x\"\"\".*; input should be a valid "):
         export(folder, "python", tmp_path / "m.py")
     assert not marker.exists()
 
@@ -806,19 +806,19 @@ def test_what_is_planted_in_a_record_is_refused_and_not_executed(
 def test_fields_of_another_kind_are_refused(changed: dict[str, Any]) -> None:
     frame = pd.DataFrame({"x": np.arange(9.0), "town": ["a", "b", "c"] * 3})
     record = json.loads(json.dumps(fit_preparation(frame, 32)[0].to_dict()))
-    assert preparation_from_dict(record) == fit_preparation(frame, 32)[0]
+    assert from_plain(TablePreparation, record) == fit_preparation(frame, 32)[0]
     for column, change in zip(record["columns"], changed["columns"], strict=False):
         column.update(change)
-    with pytest.raises(RecordError, match=r"of the run's preparation is .*; expected "):
-        preparation_from_dict(record)
+    with pytest.raises(ValueError, match=r"^columns\.[01]\..* is .*; input should be "):
+        from_plain(TablePreparation, record)
 
 
 @pytest.mark.parametrize("value", ["3", 3.0, True, 0, None])
 def test_budgets_are_whole_numbers(value: Any) -> None:
-    with pytest.raises(RecordError, match=r"epochs of a budget is .*; expected a whole number of"):
-        Budget(value, 3)
-    with pytest.raises(RecordError, match=r"patience_epochs of a budget is .*; expected a whole"):
-        Budget(3, value)
+    with pytest.raises(ValueError, match=r"^epochs is .*; input should be "):
+        from_plain(Budget, {"epochs": value, "patience_epochs": 3})
+    with pytest.raises(ValueError, match=r"^patience_epochs is .*; input should be "):
+        from_plain(Budget, {"epochs": 3, "patience_epochs": value})
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64", "int64", "object"])

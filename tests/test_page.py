@@ -18,6 +18,7 @@ from planted import Planted, add, crown, evaluation, genome, plant
 
 from evonet.advice.finding import Finding
 from evonet.config import make_config
+from evonet.data.preparation import CategoricalColumn, NumericColumn
 from evonet.errors import RecordError
 from evonet.genome import Layer
 from evonet.page import blocks, charts_search, svg
@@ -164,8 +165,8 @@ def test_sections_are_those_the_run_has(
 
 def test_names_from_data_are_shown_and_do_nothing(tmp_path: Path) -> None:
     columns = [
-        *({"kind": "categorical", "name": n, "categories": [*HOSTILE, None]} for n in HOSTILE),
-        {"kind": "numeric", "name": HOSTILE[0], "fill": 0.0, "mean": 1.0, "scale": 2.0},
+        *(CategoricalColumn(n, (*HOSTILE, None), True) for n in HOSTILE),
+        NumericColumn(HOSTILE[0], 0.0, 1.0, 2.0, False),
     ]
     for target in (HOSTILE[0], HOSTILE[3], HOSTILE[-1]):
         folder = plant(
@@ -234,8 +235,8 @@ def test_points_name_networks_scores_and_parents(tmp_path: Path) -> None:
 def test_each_score_stands_in_its_own_row(tmp_path: Path) -> None:
     folder, best = plant(tmp_path / "run", generations=rows()), rows()[-1][-1]
     with RunRecord(folder) as record:
-        record.set_facts({"stopped": "the last generation is done"})
-        crown(record, best, 0.71, repeats=[0.81, 0.83], validation_score=0.77)
+        record.set_facts(stopped="the last generation is done")
+        crown(record, best, 0.71, repeats=(0.81, 0.83), validation_score=0.77)
     with Snapshot(folder) as record:
         view = View(record)
         section = trust_section(view)

@@ -21,6 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from planted import Planted, crown, facts
 
 from evonet.errors import RecordError
 from evonet.evaluation import Evaluation
@@ -59,16 +60,12 @@ def make_run(
     task: str = "multiclass",
 ) -> Path:
     """A run written by hand: in each generation, whoever succeeded is the population."""
-    facts = {
-        "metric": {"name": "accuracy" if maximise else "rmse", "maximise": maximise},
-        "config": {"loss": "auto"},
-        "data": {"target": {"task": task}},
-        "baselines": [
-            {"name": name, "description": "", "validation_score": score, "test_score": 0.77}
-            for name, score in baselines
-        ],
-    }
-    record = RunRecord.new(folder.parent, folder.name, "data", facts)
+    known = facts(
+        metric="accuracy" if maximise else "rmse",
+        task=task,
+        baselines=[(name, score, 0.77) for name, score in baselines],
+    )
+    record = RunRecord.new(folder.parent, folder.name, "data", known)
     index = itertools.count()
     for number, row in enumerate(scores):
         trained = [(genome(next(index), n_layers), score) for score in row]
@@ -90,17 +87,8 @@ def make_run(
 
 
 def add_winner(record: RunRecord, of: Genome) -> None:
-    losses = [3.0, 2.0, 2.5, 1.5, 1.75]
-    record.add_winner(
-        {
-            "winner": {
-                "genome": of.to_dict(),
-                "validation_score": 0.9,
-                "train_loss": losses,
-                "validation_loss": losses,
-            }
-        }
-    )
+    losses = (3.0, 2.0, 2.5, 1.5, 1.75)
+    crown(record, Planted(of, 0.9), 0.9, train_loss=losses, validation_loss=losses)
 
 
 def draw(folder: Path, name: str) -> Figure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -25,7 +24,7 @@ from evonet.data.preparation import (
     fit_preparation,
     words_of,
 )
-from evonet.data.stored_preparation import preparation_from_dict
+from evonet.typed import from_plain
 
 FLOATS = st.one_of(st.none(), st.floats(width=32, allow_infinity=False))
 CENTS = st.integers(-100_000, 100_000).map(lambda cents: cents / 100)
@@ -65,7 +64,7 @@ def tables(draw: st.DrawFn) -> tuple[pd.DataFrame, np.ndarray]:
 
 def again(preparation: Preparation) -> Preparation:
     """A preparation that went through JSON text."""
-    return preparation_from_dict(json.loads(json.dumps(preparation.to_dict())))
+    return from_plain(type(preparation), preparation.to_dict())
 
 
 def fit(max_categories: int = 32, **features: object) -> TablePreparation:
@@ -375,7 +374,7 @@ def test_preparation_of_a_table_is_a_record_of_plain_values() -> None:
             {"kind": "categorical", "name": "w", "categories": ("x",), "pools_rare": False},
         ],
     }
-    parts = preparation_from_dict(record).columns
+    parts = from_plain(TablePreparation, record).columns
     assert [type(part) for part in parts] == [NumericColumn, CategoricalColumn]
 
 

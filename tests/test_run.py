@@ -16,13 +16,14 @@ import pytest
 from bench.history import history
 from fakes import FakeEvaluator, fake_training
 
-from evonet.champion.baselines import Baseline
+from evonet.advice.finding import Finding
 from evonet.config import RunConfig, make_config
 from evonet.errors import ConfigError, DataError, RecordError, TrainingError
 from evonet.evaluation import Request
 from evonet.evolution.methods import METHODS
 from evonet.genome import Genome
 from evonet.genome.files import read_genomes, write_genomes
+from evonet.outcome import Baseline
 from evonet.progress import Observer, RunResult
 from evonet.report.tables import candidates_table, generations_table
 from evonet.run import evolve, resume, save_population
@@ -290,8 +291,8 @@ class TestStopping:
         joined = []
         monkeypatch.setattr("evonet.workforce.connect", lambda *to: joined.append(to))
         with RunRecord(folder) as record:
-            stored = record.fact("config") | {"backend": "dask", "address": "tcp://stranger:1"}
-            record.set_facts({"config": stored})
+            strange = record.facts.config.changed(backend="dask", address="tcp://stranger:1")
+            record.set_facts(config=strange.to_dict())
         expected = r"If it is yours, pass --backend dask --address tcp://stranger:1; to go on here"
         with pytest.raises(ConfigError, match=expected):
             resume(folder, changes)
@@ -301,15 +302,15 @@ class TestStopping:
         resume(folder, {**changes, "backend": "dask", "address": "tcp://mine:1"})
         assert set(joined) == {("dask", "tcp://mine:1")}
         with RunRecord(folder) as record:
-            record.set_facts({"config": stored})
+            record.set_facts(config=strange.to_dict())
         assert resume(folder, {**changes, "backend": "loky"}).winner is not None
 
     def test_where_it_trains_may_change(self, config: RunConfig) -> None:
         folder = evolve(config).folder
         resume(folder, {"workers": 3, "training_timeout": 60.0, "generations": 3})
         with RunRecord(folder) as record:
-            stored = record.fact("config")
-        assert (stored["workers"], stored["training_timeout"]) == (3, 60.0)
+            stored = record.facts.config
+        assert (stored.workers, stored.training_timeout) == (3, 60.0)
 
     @pytest.mark.parametrize("version", ["evonet.data.dataset.VERSION", "evonet.setup.VERSION"])
     def test_a_run_under_other_rules_of_preparing_or_training_is_refused(
@@ -327,7 +328,7 @@ class TestStopping:
         for generations in range(1, 12):
             resume(folder, {"generations": generations})
         with RunRecord(folder) as record:
-            winners = [Genome.from_dict(w["winner"]["genome"]).key for w in record.winners()]
+            winners = [stored.winner.genome.key for stored in record.winners()]
             best = generations_table(record)["best"]
         assert all(a != b for a, b in pairwise(winners))
         assert len(winners) == best.nunique()
@@ -410,8 +411,8 @@ class TestStopping:
         hasty = evolve(config.changed(max_minutes=10.0))
         with RunRecord(hasty.folder) as record:
             last = record.winners()[-1]
-            assert last["whole"]  # fakes take no time
-            record.add_winner({**last, "whole": False})
+            assert last.whole  # fakes take no time
+            record.add_winner(replace(last, whole=False))
         assert (
             resume(hasty.folder, {"max_minutes": 10.0, "generations": 6}).n_winners == 1
         )  # the same again
@@ -752,7 +753,8 @@ class TestWords:
     def test_what_makes_scores_flatter_is_said_again_beside_them(self, config: RunConfig) -> None:
         result = evolve(config)
         assert "All these scores may" not in self.said(result)
-        finding = {"seen": "'boat' alone tells 81 %.", "command": "--drop boat", "kind": "leak"}
+        flags = ("--drop", "boat")
+        finding = Finding("leak", "serious", "'boat' alone tells 81 %.", "", "", flags)
         said = self.said(replace(result, doubts=(finding,)))
         assert "All these scores may flatter. 'boat' alone tells 81 %. Consider --drop boat" in said
 

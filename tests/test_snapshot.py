@@ -26,8 +26,7 @@ def test_a_snapshot_says_what_the_record_says(tmp_path: Path) -> None:
     with RunRecord(folder) as record, Snapshot(folder) as snapshot:
         for name in ("evaluations", "repeats", "generations", "candidates", "winners"):
             assert getattr(snapshot, name)() == getattr(record, name)()
-        assert snapshot.fact("data") == record.fact("data")
-        assert snapshot.fact("nothing") is None
+        assert snapshot.facts == record.facts
         assert snapshot.search_seconds() == record.search_seconds()
 
 
@@ -45,7 +44,7 @@ def test_nothing_can_be_written_to_it_and_the_file_is_left_alone(tmp_path: Path)
     before, names = (folder / FILE).read_bytes(), sorted(p.name for p in folder.iterdir())
     with Snapshot(folder) as snapshot:
         with pytest.raises(RecordError, match="readonly"):
-            snapshot.set_facts({"stopped": "by a reader"})
+            snapshot.set_facts(stopped="by a reader")
         snapshot.evaluations()
     assert (folder / FILE).read_bytes() == before
     assert sorted(p.name for p in folder.iterdir()) == names

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planted import seal
+from planted import facts, seal
 from strategies import examples, genomes, raises_at_most
 
 import evonet.store.cache
@@ -30,12 +30,18 @@ import evonet.store.record
 from evonet.errors import DamageError, RecordError
 from evonet.evaluation import Budget, Evaluation, Request, protocol_key, score_key
 from evonet.genome import Genome, Layer
+from evonet.outcome import Ensemble, Winner
 from evonet.store.cache import ScoreCache
 from evonet.store.claim import Claim
 from evonet.store.database import Database, Table, checksum
 from evonet.store.folders import FILE, run_folders
 from evonet.store.record import RunRecord
-from evonet.store.rows import StoredCandidate, StoredEvaluation, StoredGeneration
+from evonet.store.rows import (
+    StoredCandidate,
+    StoredEvaluation,
+    StoredGeneration,
+    StoredWinner,
+)
 from evonet.store.snapshot import Snapshot
 
 SCHEMA = "CREATE TABLE things (name TEXT UNIQUE, checksum INTEGER)"
@@ -46,6 +52,29 @@ EVALUATION = Evaluation(
 )
 STORED = StoredEvaluation("ab" * 16, "trained", GENOME, EVALUATION)
 GENERATION = StoredGeneration(0, ((GENOME.key, 0.1 + 0.2), (GENOME.key, -1e300)), 2, 1 / 3, 0.7)
+WINNER = StoredWinner(
+    Winner(
+        GENOME,
+        0.7,
+        (0.6, None),
+        0.5,
+        None,
+        None,
+        {"accuracy": None},
+        99,
+        1,
+        (1.0,),
+        (math.inf,),
+        False,
+        1,
+        3,
+        Budget(3, 1),
+        Ensemble((GENOME, GENOME), (0.5, 0.5), 0.6, 0.7, {"accuracy": 0.7}, 198),
+    ),
+    (GENOME.key,),
+    True,
+    "ab",
+)
 CANDIDATE = StoredCandidate(0, 0, GENOME.key, "ab" * 16, "crossover + add_layer", ("aa", "bb"))
 
 
@@ -58,16 +87,16 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def record(tmp_path: Path) -> Iterator[RunRecord]:
-    record = RunRecord.new(tmp_path, "run", "digits", {"config": {}, "baselines": []})
+    record = RunRecord.new(tmp_path, "run", "digits", facts())
     yield record
     record.close()
 
 
 def fill(record: RunRecord) -> None:
-    record.set_facts({"config": {"seed": 1}, "baselines": []})
+    record.set_facts(stopped="by the test")
     record.add_evaluation(STORED)
     record.commit_generation(GENERATION, [CANDIDATE])
-    record.add_winner({"genome": GENOME.to_dict()})
+    record.add_winner(WINNER)
 
 
 def read_all(folder: Path) -> list[Any]:
@@ -75,8 +104,7 @@ def read_all(folder: Path) -> list[Any]:
     record = RunRecord(folder)
     try:
         return [
-            record.fact("config"),
-            record.fact("baselines"),
+            record.facts,
             record.evaluations(),
             record.evaluation(STORED.score_key),
             record.count_trainings(),
@@ -388,20 +416,24 @@ class TestDamage:
         [
             ("DELETE FROM evaluations", "1 of its candidates have no evaluation"),
             ("DELETE FROM candidates", "a member of a population was never a candidate"),
-            ("DELETE FROM facts", "its fact 'config' is missing"),
+            (
+                "UPDATE evaluations SET genome = replace(genome, '0.1', '0.2')",
+                "a candidate's evaluation is of another genome",
+            ),
+            ("DELETE FROM facts", r"a row of its facts makes no sense \(config is missing\)"),
         ],
     )
     def test_rows_that_lack_what_others_held_are_refused_though_each_is_whole(
         self, record: RunRecord, statement: str, needs: str
     ) -> None:
         fill(record)
-        change(record, statement)
+        change(record, statement, sealed=True)
         for kind in (RunRecord, Snapshot):
             with (
                 pytest.raises(DamageError, match=rf"{needs}\. The file is damaged\. Restore it"),
                 kind(record.folder) as opened,
             ):
-                opened.fact("config")
+                opened.evaluations()
 
     @pytest.mark.parametrize(
         ("statement", "read"),
@@ -422,7 +454,7 @@ class TestDamage:
         assert read(record)
         change(record, statement)
         with (
-            pytest.raises(DamageError, match="makes no sense"),
+            pytest.raises(DamageError, match="makes no sense|candidates have no evaluation"),
             RunRecord(record.folder) as changed,
         ):
             read(changed)
@@ -479,8 +511,7 @@ class TestRunRecord:
     def test_everything_that_is_written_is_read_again(self, record: RunRecord) -> None:
         fill(record)
         assert read_all(record.folder) == [
-            {"seed": 1},
-            [],
+            facts(stopped="by the test"),
             [STORED],
             STORED,
             1,
@@ -488,7 +519,7 @@ class TestRunRecord:
             [CANDIDATE],
             [],
             [],
-            [{"genome": GENOME.to_dict()}],
+            [WINNER],
         ]
 
     def test_whole_numbers_are_read_again_as_seconds(self, record: RunRecord) -> None:
@@ -497,35 +528,19 @@ class TestRunRecord:
         assert [(g.seconds, g.hypervolume) for g in record.generations()] == [(3, 0), (3.5, 0)]
 
     def test_an_empty_record_holds_nothing(self, record: RunRecord) -> None:
-        assert read_all(record.folder) == [{}, [], [], None, 0, [], [], [], [], []]
-
-    @given(
-        st.recursive(
-            st.none()
-            | st.booleans()
-            | st.integers()
-            | st.floats(allow_nan=False)
-            | st.text(max_size=9),
-            lambda values: st.lists(values) | st.dictionaries(st.text(max_size=9), values),
-            max_leaves=6,
-        )
-    )
-    @examples(30)
-    def test_a_fact_may_be_any_json(
-        self, tmp_path_factory: pytest.TempPathFactory, value: Any
-    ) -> None:
-        record = RunRecord.new(tmp_path_factory.getbasetemp(), None, "facts", {"x": "before"})
-        try:
-            assert record.fact("x") == "before"
-            record.set_facts({"x": value})
-            assert record.fact("x") == value
-        finally:
-            record.close()
+        assert read_all(record.folder) == [facts(), [], None, 0, [], [], [], [], []]
 
     def test_facts_are_written_together_or_not_at_all(self, record: RunRecord) -> None:
         with pytest.raises(TypeError, match="not JSON serializable"):
-            record.set_facts({"a": 1, "b": object()})
-        assert record.fact("a") is None
+            record.set_facts(stopped="now", seconds=object())
+        assert record.facts.stopped is None
+        record.set_facts(stopped="now", seconds=3.5)
+        assert (record.facts.stopped, record.facts.seconds) == ("now", 3.5)
+
+    def test_settings_of_another_evonet_are_no_damage(self, record: RunRecord) -> None:
+        record.set_facts(config={**record.facts.config.to_dict(), "of_another": 1})
+        with pytest.raises(RecordError, match=r"unknown setting 'of_another'.*Use the evonet that"):
+            RunRecord(record.folder)
 
     @given(genomes(), st.floats(allow_nan=False), st.lists(st.floats(allow_nan=False), max_size=3))
     @examples(30)
@@ -536,7 +551,7 @@ class TestRunRecord:
         score: float,
         curve: list[float],
     ) -> None:
-        record = RunRecord.new(tmp_path_factory.getbasetemp(), None, "evaluations", {})
+        record = RunRecord.new(tmp_path_factory.getbasetemp(), None, "evaluations", facts())
         try:
             stored = replace(
                 STORED,
@@ -596,8 +611,8 @@ class TestRunRecord:
 
     def test_the_last_winner_comes_last(self, record: RunRecord) -> None:
         for i in range(12):
-            record.add_winner({"i": i})
-        assert [winner["i"] for winner in record.winners()] == list(range(12))
+            record.add_winner(replace(WINNER, networks=str(i)))
+        assert [stored.networks for stored in record.winners()] == [str(i) for i in range(12)]
 
 
 class TestFolders:
@@ -610,7 +625,7 @@ class TestFolders:
                 return datetime(2026, 1, 2, 3, 4, 5, tzinfo=tz)
 
         monkeypatch.setattr(evonet.store.folders, "datetime", Stopped)
-        records = [RunRecord.new(tmp_path / "results", None, "digits", {}) for _ in range(3)]
+        records = [RunRecord.new(tmp_path / "results", None, "digits", facts()) for _ in range(3)]
         for record in records:
             record.close()
         stem = "digits-20260102-030405"
@@ -624,7 +639,7 @@ class TestFolders:
             r"run exists already\. Pass another --name, or go on with it: evonet resume .*run$"
         )
         with pytest.raises(RecordError, match=message):
-            RunRecord.new(results, "run", "digits", {})
+            RunRecord.new(results, "run", "digits", facts())
         assert record.evaluations() == [STORED]
 
     def test_a_folder_whose_making_was_cut_short_is_no_run_and_is_taken_again(
@@ -634,9 +649,9 @@ class TestFolders:
         (tmp_path / "again").mkdir()
         (tmp_path / "again" / f"{FILE}.new").write_bytes((record.folder / FILE).read_bytes())
         assert run_folders(tmp_path) == [record.folder]
-        again = RunRecord.new(tmp_path, "again", "digits", {"config": {}, "baselines": []})
+        again = RunRecord.new(tmp_path, "again", "digits", facts())
         again.close()
-        assert read_all(again.folder) == [{}, [], [], None, 0, [], [], [], [], []]
+        assert read_all(again.folder) == [facts(), [], None, 0, [], [], [], [], []]
         assert sorted(path.name for path in again.folder.iterdir()) == ["claim", FILE]
 
     def test_of_two_that_make_one_run_at_once_one_is_refused(
@@ -649,27 +664,27 @@ class TestFolders:
             folder = real(*arguments)
             with monkeypatch.context() as quick:
                 quick.setattr(evonet.store.record, "new_folder", real)
-                RunRecord.new(tmp_path, "run", "digits", {"x": "first"}).close()
+                RunRecord.new(tmp_path, "run", "digits", facts(stopped="first")).close()
             return folder
 
         monkeypatch.setattr(evonet.store.record, "new_folder", slow)
         with pytest.raises(RecordError, match=r"run exists already\. Pass another --name"):
-            RunRecord.new(tmp_path, "run", "digits", {"x": "second"})
+            RunRecord.new(tmp_path, "run", "digits", facts(stopped="second"))
         with RunRecord(tmp_path / "run") as kept:
-            assert kept.fact("x") == "first"
+            assert kept.facts.stopped == "first"
 
     def test_nor_is_one_made_while_another_process_makes_it(self, tmp_path: Path) -> None:
         (tmp_path / "run").mkdir()
         claim = Claim(tmp_path / "run", "nobody")
         with pytest.raises(RecordError, match="is being worked on by another process"):
-            RunRecord.new(tmp_path, "run", "digits", {})
+            RunRecord.new(tmp_path, "run", "digits", facts())
         claim.give_up()
 
     def test_data_of_a_long_name_make_a_folder_of_a_shorter_one(self, tmp_path: Path) -> None:
-        with RunRecord.new(tmp_path, None, "😀" * 200, {}) as record:
+        with RunRecord.new(tmp_path, None, "😀" * 200, facts()) as record:
             assert record.folder.name.startswith("😀" * 40 + "-2")
         with pytest.raises(RecordError, match=r"File name too long\. Pass another --name, or"):
-            RunRecord.new(tmp_path, "x" * 300, "digits", {})
+            RunRecord.new(tmp_path, "x" * 300, "digits", facts())
 
     @pytest.mark.parametrize("name", ["x" * 10_000, "closed/run"])
     def test_a_place_that_cannot_be_looked_at_holds_no_run(self, tmp_path: Path, name: str) -> None:
@@ -686,9 +701,9 @@ class TestFolders:
     def test_runs_cannot_be_made_in_a_file(self, tmp_path: Path, name: str | None) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(RecordError, match=r"Cannot make a run in .*file: File exists\."):
-            RunRecord.new(tmp_path / "file", name, "digits", {})
+            RunRecord.new(tmp_path / "file", name, "digits", facts())
         with pytest.raises(RecordError, match=r"Cannot make a run in .*sub: Not a directory\."):
-            RunRecord.new(tmp_path / "file" / "sub", name, "digits", {})
+            RunRecord.new(tmp_path / "file" / "sub", name, "digits", facts())
 
     def test_a_folder_without_a_record_is_no_run(self, tmp_path: Path) -> None:
         for folder in (tmp_path, tmp_path / "none"):
@@ -736,7 +751,7 @@ class TestClaim:
             first.communicate()
         assert record.claimed_by is None
         record.claim()
-        assert f"process {os.getpid()} on" in record.fact("claimed_by")
+        assert f"process {os.getpid()} on" in (record.facts.claimed_by or "")
 
     def test_a_file_that_is_no_lock_is_said_and_looked_past(self, record: RunRecord) -> None:
         (record.folder / "claim").write_bytes(b"garbage" * 1000)

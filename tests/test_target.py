@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +13,7 @@ from scipy.special import softmax
 from sklearn.preprocessing import LabelEncoder, StandardScaler
 
 from evonet.data.target import Target, Task, infer_task, make_target
+from evonet.typed import from_plain
 
 #: Lists of labels of one kind each, with every pandas type that can hold the kind.
 KINDS: dict[str, tuple[st.SearchStrategy, list[object]]] = {
@@ -139,7 +139,7 @@ def test_classes_are_in_the_order_of_scikit_learn(labels: tuple[pd.Series, list[
 def test_target_survives_json(labels: tuple[pd.Series, list[object]]) -> None:
     column, _ = labels
     target = make_target(column, "multiclass", every(column))
-    again = Target.from_dict(json.loads(json.dumps(target.to_dict())))
+    again = from_plain(Target, target.to_dict())
     assert again == target
     assert [type(a) for a in again.classes] == [type(b) for b in target.classes]
     assert np.array_equal(again.encode(column), target.encode(column))
@@ -260,7 +260,7 @@ def test_quantity_that_differs_by_rounding_only_is_refused(refuses) -> None:
 def test_target_of_a_quantity_survives_json(numbers: list[float]) -> None:
     column = pd.Series(numbers, name="y")
     target = make_target(column, "regression", every(column))
-    again = Target.from_dict(json.loads(json.dumps(target.to_dict())))
+    again = from_plain(Target, target.to_dict())
     assert again == target
     assert np.array_equal(again.encode(column), target.encode(column))
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from planted import Planted, evaluation, genome
+from planted import Planted, evaluation, facts, genome
 from rich.console import Console
 
 import evonet.terminal
@@ -17,17 +17,12 @@ from evonet.metrics import METRICS
 from evonet.progress import GenerationSummary
 from evonet.terminal import TerminalObserver
 
-DATA = {"name": "iris", "rows": [90, 30, 30], "n_inputs": 4, "notes": []}
-TARGET = {"task": "multiclass", "classes": ["a", "b", "c"]}
-
 
 class Record:
     """A run that was broken off after an hour and 40 trainings."""
 
     folder = Path("results/run")
-
-    def fact(self, name: str) -> Any:
-        return {**DATA, "target": TARGET} if name == "data" else []
+    facts = facts(data_name="iris", baselines=())
 
     def generations(self) -> list[Any]:
         return [SimpleNamespace(number=3, population=[("key", 0.9)], seconds=3600.0)]

@@ -43,13 +43,13 @@ class Finding:
         """The flags as a shell takes them."""
         return shlex.join(self.flags)
 
+    @property
+    def flatters_test(self) -> bool:
+        """Whether the score of the test part may flatter too."""
+        if self.kind == "duplicates":
+            return bool(self.figures.get("test"))
+        return self.kind in FLATTERING
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {**asdict(self), "command": self.command}
-
-
-def flatters_test(finding: Mapping[str, Any]) -> bool:
-    """Whether the score of the test part may flatter too, by a finding as ``to_dict`` gives it."""
-    if finding["kind"] == "duplicates":
-        return bool(finding["figures"].get("test"))
-    return finding["kind"] in FLATTERING

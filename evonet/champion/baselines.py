@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,38 +17,11 @@ from evonet.data.dataset import Dataset, Part
 from evonet.evaluation import Budget
 from evonet.genome import Genome, Layer
 from evonet.metrics import Metric, score
+from evonet.outcome import CONSTANTS, Baseline
 from evonet.streams import training_seed
 
-#: Baselines that look at no input.
-CONSTANTS = ("mean", "majority")
 #: What most tutorials build.
 DEFAULT_MLP = Genome((Layer(128, "relu"), Layer(128, "relu")), "glorot_uniform", "adam", 1e-3, 32)
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """A model that takes no search.
-
-    Attributes:
-        name: short name.
-        description: what it is, in words.
-        validation_score: the run's metric on the validation part; None if it is not finite.
-        test_score: the same on the test part; no choice of evonet ever depends on it.
-    """
-
-    name: str
-    description: str
-    validation_score: float | None
-    test_score: float | None
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether it says the same of every row."""
-        return self.name in CONSTANTS
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
 
 
 def fit_baselines(fitter: Fitter, budgets: Sequence[Budget], seed: int) -> Iterator[Baseline]:

@@ -17,13 +17,13 @@ from evonet.champion.predictor import (
     networks_digest,
     save_networks,
 )
-from evonet.champion.winner import FINAL_REPEAT, Ensemble, Finalist, Winner
 from evonet.data.target import Target
 from evonet.errors import TrainingError
 from evonet.evaluation import Budget
 from evonet.genome import Genome
 from evonet.genome.files import write_genomes
 from evonet.metrics import metrics_of, score
+from evonet.outcome import FINAL_REPEAT, Ensemble, Finalist, Winner
 from evonet.streams import stream, training_seed
 from evonet.training.keras_model import build_network, with_output
 from evonet.training.trained import Trained

@@ -15,13 +15,11 @@ from evonet.champion.predictor import (
     foreign_networks,
     load_weights,
 )
-from evonet.champion.winner import Winner, no_winner
 from evonet.data.files import read_portions
-from evonet.data.stored_preparation import preparation_from_dict
-from evonet.data.target import Target
 from evonet.data.unseen import Unseen
 from evonet.errors import ConfigError, RecordError
 from evonet.genome import Genome
+from evonet.outcome import no_winner
 from evonet.store.record import RunRecord
 from evonet.training.layout import Layout
 
@@ -42,19 +40,18 @@ def load_predictor(folder: Path, ensemble: bool = False) -> Predictor:
 
 def predictor_of(record: RunRecord, ensemble: bool = False) -> Predictor:
     """The same of an open record."""
-    folder, data, winners = record.folder, record.fact("data"), record.winners()
+    folder, data, winners = record.folder, record.facts.data, record.winners()
     if not winners:
         raise no_winner(folder)
-    winner = Winner.from_dict(winners[-1]["winner"])
+    winner = winners[-1].winner
     genomes: tuple[Genome, ...]
     shares: tuple[float, ...]
     if ensemble and winner.ensemble is None:
         raise RecordError(
             f"{folder} has no ensemble: no mixture was better than its winner. Leave out --ensemble"
         )
-    target, file = Target.from_dict(data["target"]), folder / NETWORKS_FILE
-    preparation = preparation_from_dict(data["preparation"])
-    weights = load_weights(file, winners[-1].get("networks", ""))
+    target, preparation, file = data.target, data.preparation, folder / NETWORKS_FILE
+    weights = load_weights(file, winners[-1].networks)
     if ensemble and winner.ensemble is not None:
         genomes, shares, weights = winner.ensemble.genomes, winner.ensemble.shares, weights[1:]
     else:

@@ -7,10 +7,11 @@ raw rows later, without a pickle.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, FiniteFloat, PositiveInt
 
 from evonet.data.files import MISSING_WORDS, Features
 from evonet.data.sources import holds_numbers
@@ -23,6 +24,9 @@ VERSION = 1
 
 #: Categories with fewer rows share one input: nothing can be learned from one row. Untuned.
 _MIN_CATEGORY_ROWS = 3
+
+#: Deviations and largest values: what is divided by.
+_Scale = Annotated[FiniteFloat, Field(gt=0)]
 
 #: Networks compute in float32; a larger number is as good as infinite.
 LARGEST = np.finfo(np.float32).max
@@ -46,10 +50,11 @@ class NumericColumn:
     """
 
     name: str
-    fill: float
-    mean: float
-    scale: float
+    fill: FiniteFloat
+    mean: FiniteFloat
+    scale: _Scale
     marks_missing: bool
+    kind: Literal["numeric"] = "numeric"
 
     @property
     def inputs(self) -> list[str]:
@@ -80,6 +85,7 @@ class CategoricalColumn:
     name: str
     categories: tuple[str | None, ...]
     pools_rare: bool
+    kind: Literal["categorical"] = "categorical"
 
     @property
     def inputs(self) -> list[str]:
@@ -105,7 +111,7 @@ class CategoricalColumn:
         return Unseen(self.name, n_rows, tuple(words_of(distinct[new][:EXAMPLES])), self.pools_rare)
 
 
-Column = NumericColumn | CategoricalColumn
+Column = Annotated[NumericColumn | CategoricalColumn, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,7 @@ class TablePreparation:
     """Impute, one-hot encode and standardise the columns of a table."""
 
     columns: tuple[Column, ...]
+    kind: Literal["table"] = "table"
 
     @property
     def inputs(self) -> list[str]:
@@ -157,11 +164,7 @@ class TablePreparation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        kinds = {NumericColumn: "numeric", CategoricalColumn: "categorical"}
-        return {
-            "kind": "table",
-            "columns": [{"kind": kinds[type(c)], **asdict(c)} for c in self.columns],
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -175,9 +178,10 @@ class ImagePreparation:
         words: names of the columns that hold words: none.
     """
 
-    shape: tuple[int, ...]
-    scale: float
+    shape: tuple[PositiveInt, ...]
+    scale: _Scale
     whole: bool
+    kind: Literal["images"] = "images"
     words: ClassVar[tuple[str, ...]] = ()
 
     @property
@@ -207,10 +211,10 @@ class ImagePreparation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {"kind": "images", **asdict(self)}
+        return asdict(self)
 
 
-Preparation = TablePreparation | ImagePreparation
+Preparation = Annotated[TablePreparation | ImagePreparation, Field(discriminator="kind")]
 
 
 def fit_preparation(features: Features, max_categories: int) -> tuple[Preparation, list[str]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, FiniteFloat
 
 from evonet.errors import DataError
 
@@ -32,8 +32,8 @@ class Target:
     name: str
     task: Task
     classes: tuple[str | int | float | bool, ...] = ()
-    mean: float = 0.0
-    scale: float = 1.0
+    mean: FiniteFloat = 0.0
+    scale: Annotated[FiniteFloat, Field(gt=0)] = 1.0
 
     @property
     def n_outputs(self) -> int:
@@ -85,11 +85,6 @@ class Target:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Target:
-        """The target of a record as ``to_dict`` writes it."""
-        return cls(**{**record, "classes": tuple(record["classes"])})
 
 
 def infer_task(labels: pd.Series) -> tuple[Task, str]:

@@ -13,7 +13,6 @@ import numpy as np
 
 from evonet.champion.prediction import load_predictor
 from evonet.champion.predictor import Predictor
-from evonet.champion.winner import Winner
 from evonet.data.files import Features
 from evonet.data.preparation import CategoricalColumn, NumericColumn, Preparation, TablePreparation
 from evonet.data.sources import EMBEDDED
@@ -24,6 +23,7 @@ from evonet.errors import ConfigError, ExportError
 from evonet.extras import require
 from evonet.store.record import RunRecord
 from evonet.training.backend import held_back_stderr, load_keras
+from evonet.training.keras_model import choose_loss
 
 #: Most that a probability, or a quantity in standard deviations of the target, may differ: sums in
 #: float32 come in another order.
@@ -227,11 +227,10 @@ def _difference(predictor: Predictor, found: np.ndarray, rows: Features) -> floa
 
 def _training(folder: Path) -> Training:
     with RunRecord(folder) as record:
-        config, protocol = record.fact("config"), record.fact("protocol")
-        winner = Winner.from_dict(record.winners()[-1]["winner"])
+        facts, winner = record.facts, record.winners()[-1].winner
     return Training(
-        config["data"],
-        protocol["loss"],
+        facts.config.data,
+        choose_loss(facts.config.loss, facts.data.target),
         winner.budget,
-        protocol["prepared"]["class_weight"] == "balanced",
+        facts.protocol["prepared"].get("class_weight") == "balanced",
     )

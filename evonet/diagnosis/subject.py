@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from evonet.champion.prediction import predictor_of
-from evonet.champion.winner import Winner, no_winner
-from evonet.config import make_config
 from evonet.data.dataset import Dataset, load_dataset, refuse_other_data
 from evonet.errors import RecordError
 from evonet.genome import Genome
+from evonet.outcome import no_winner
 from evonet.store.record import RunRecord
 from evonet.training.keras_model import choose_loss
 
@@ -49,7 +47,6 @@ def load_subject(folder: Path) -> Subject:
     Raises:
         RecordError: there is no run, it has no winner yet, its model is gone or damaged, or it is
             of an evonet that prepares data in another way.
-        ConfigError: its settings are not those of this evonet.
         DataError: the data cannot be read, or are not what they were.
     """
     with RunRecord(folder) as record:
@@ -58,20 +55,18 @@ def load_subject(folder: Path) -> Subject:
 
 def subject_of(record: RunRecord) -> Subject:
     """The same of an open record."""
-    folder, data, winners = record.folder, record.fact("data"), record.winners()
+    folder, facts, winners = record.folder, record.facts, record.winners()
     if not winners:
         raise no_winner(folder)
-    settings = record.fact("config")
-    config = make_config(settings, str(folder))
+    config, data = facts.config, facts.data
     dataset = load_dataset(config.changed(folds=None))
-    refuse_other_data(dataset, data["fingerprint"], config.data, folder)
-    for name, now in (("target", dataset.target), ("preparation", dataset.preparation)):
-        if json.loads(json.dumps(now.to_dict())) != data[name]:
-            raise RecordError(
-                f"{folder} was started by an evonet that prepares data in another way. Use that "
-                "evonet, or start a new run."
-            )
-    winner = Winner.from_dict(winners[-1]["winner"])
+    refuse_other_data(dataset, data.fingerprint, config.data, folder)
+    if (dataset.target, dataset.preparation) != (data.target, data.preparation):
+        raise RecordError(
+            f"{folder} was started by an evonet that prepares data in another way. Use that "
+            "evonet, or start a new run."
+        )
+    winner = winners[-1].winner
     return Subject(
         winner.genome,
         predictor_of(record).networks[0].weights,

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from pydantic_core import CoreSchema, core_schema
+
 from evonet.errors import GenomeError, shown
 from evonet.genome.genes import (
     KINDS,
@@ -197,6 +199,14 @@ class Genome:
             return cls(layers=tuple(_layer(i, layer) for i, layer in enumerate(layers)), **network)
         except GenomeError as error:
             raise GenomeError(f"{where}: {error}") from None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: object) -> CoreSchema:
+        """How ``typed`` reads one: by ``from_dict``."""
+        return core_schema.json_or_python_schema(
+            core_schema.no_info_plain_validator_function(cls.from_dict),
+            core_schema.is_instance_schema(cls),
+        )
 
     def __str__(self) -> str:
         layers = " → ".join(str(layer) for layer in self.layers) or "linear model"

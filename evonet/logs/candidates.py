@@ -43,7 +43,7 @@ def entries(
     """
     generations = record.generations()
     seconds = [generation.seconds for generation in generations]
-    started = record.fact("started")  # None where an older evonet wrote the record
+    started = record.facts.started  # None where an older evonet wrote the record
     begins = list(accumulate(seconds, initial=started or time.time() - sum(seconds)))
     for candidate in record.candidates():
         if wanted(candidate) and (stored := record.evaluation(candidate.score_key)):

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -30,9 +29,9 @@ from tensorboard.plugins.hparams.summary_v2 import (
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from evonet.genome import SearchSpace
 from evonet.genome.space import Gene
 from evonet.logs.candidates import Entry, entries, gene_of, hyperparameter_names, hyperparameters
+from evonet.outcome import Winner
 from evonet.store.exports import exporting
 from evonet.store.record import RunRecord
 from evonet.store.rows import StoredCandidate
@@ -73,9 +72,9 @@ def write_event_files(record: RunRecord, command: str = "resume") -> int:
             name = run_name(entry.candidate)
             _write(folder / name, _candidate_events(entry, name))
             count += 1
-        for number, winner in enumerate(record.winners(), start=1):
+        for number, stored in enumerate(record.winners(), start=1):
             if (name := f"winner-{number}") not in there:
-                _write(folder / name, _winner_events(winner["winner"]))
+                _write(folder / name, _winner_events(stored.winner))
     return count
 
 
@@ -97,17 +96,18 @@ def _write(folder: Path, events: Iterable[Event]) -> None:
 
 def _experiment_events(record: RunRecord) -> list[Event]:
     """The columns of the HParams dashboard: genes that differ, and results, the score first."""
-    metric, space = record.fact("metric"), SearchSpace.from_dict(record.fact("space"))
-    depths = [*space.depths, *(len(genome["layers"]) for genome in record.fact("founders"))]
+    facts = record.facts
+    metric, space = facts.metric, facts.space
+    depths = [*space.depths, *(len(genome.layers) for genome in facts.founders)]
     genes = {name: space.genes[gene_of(name)] for name in hyperparameter_names(max(depths))}
     columns = [HParam(name, _domain(g)) for name, g in genes.items() if len(g.values) > 1]
-    better = "higher" if metric["maximise"] else "lower"
+    better = "higher" if metric.maximise else "lower"
     score = Metric(
-        "score", description=f"{metric['name']} on the validation part; {better} is better."
+        "score", description=f"{metric.name} on the validation part; {better} is better."
     )
-    unmeasured = {"inference_ms"} - set(record.fact("config")["objective"])
+    unmeasured = {"inference_ms"} - set(facts.config.objective)
     results = [Metric(name) for name in _RESULTS if name not in unmeasured]
-    began = record.fact("started") or time.time()
+    began = facts.started or time.time()
     summary = hparams_config_pb(columns, [score, *results], began)
     return [Event(wall_time=began, file_version=_VERSION), Event(wall_time=began, summary=summary)]
 
@@ -139,10 +139,10 @@ def _candidate_events(entry: Entry, name: str) -> list[Event]:
     ]
 
 
-def _winner_events(winner: Mapping[str, Any]) -> list[Event]:
+def _winner_events(winner: Winner) -> list[Event]:
     """A final fit. It is no candidate, and no row of the HParams dashboard."""
-    now, losses = time.time(), (winner["train_loss"], winner["validation_loss"])
-    results = {"score": winner["validation_score"], "test_score": winner["test_score"]}
+    now, losses = time.time(), (winner.train_loss, winner.validation_loss)
+    results = {"score": winner.validation_score, "test_score": winner.test_score}
     return [
         Event(wall_time=now, file_version=_VERSION),
         *_curves(*losses, now, now),

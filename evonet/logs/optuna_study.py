@@ -52,8 +52,8 @@ def export_study(folder: Path, storage: str | None, name: str | None) -> dict[st
     with RunRecord(folder) as record:
         found = list(entries(record))
         objectives = record.objectives
-        space, metric = SearchSpace.from_dict(record.fact("space")), record.fact("metric")
-    first = "maximize" if metric["maximise"] else "minimize"
+        space, metric = record.facts.space, record.facts.metric
+    first = "maximize" if metric.maximise else "minimize"
     directions = [first] + ["minimize"] * (len(objectives) - 1)
     domains = distributions(space, [hyperparameters(entry.stored.genome) for entry in found])
     trials = [trial_of(entry, objectives, domains) for entry in found]
@@ -70,7 +70,7 @@ def export_study(folder: Path, storage: str | None, name: str | None) -> dict[st
                 "Pass another --study, or another --storage."
             )
         if not known:
-            study.set_metric_names([metric["name"], *objectives[1:]])
+            study.set_metric_names([metric.name, *objectives[1:]])
         for trial in trials[len(known) :]:
             study.add_trial(trial)
     return {

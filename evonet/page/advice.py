@@ -43,9 +43,9 @@ def leave_out_what_tells(view: View) -> Iterator[Step]:
     if not doubts:
         return
     config = quote(str(view.record.folder / "config.toml"))
-    advised = dict.fromkeys(tuple(finding["flags"]) for finding in doubts)
-    flags = [*drops(view.config.get("drop", [])), *(word for some in advised for word in some)]
-    sentences = [brief(f[part], 400) for f in doubts for part in ("seen", "why", "advice")]
+    advised = dict.fromkeys(finding.flags for finding in doubts)
+    flags = [*drops(view.config.drop), *(word for some in advised for word in some)]
+    sentences = [brief(said, 400) for f in doubts for said in (f.seen, f.why, f.advice)]
     yield Step(
         "All scores of this run may flatter",
         " ".join(dict.fromkeys(sentences)),

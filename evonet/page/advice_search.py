@@ -77,8 +77,8 @@ def change_direction(view: View) -> Iterator[Step]:
             "The best score came early, and nothing beat it",
             f"It was found in generation {since} of {len(best) - 1}. More of the same will hardly "
             "help: try another seed, a larger population, or a wider space.",
-            f"evonet evolve --config {config} --seed {view.config.get('seed', 0) + 1} "
-            f"--population-size {2 * view.config.get('population_size', 16)}",
+            f"evonet evolve --config {config} --seed {view.config.seed + 1} "
+            f"--population-size {2 * view.config.population_size}",
         )
 
 
@@ -211,8 +211,8 @@ def try_more(view: View) -> Iterator[Step]:
 
 def resume_text(view: View) -> str:
     """How to search on for as long again, whichever limit it came to."""
-    minutes, trainings = view.config.get("max_minutes"), view.config.get("max_trainings")
-    generations, flags = view.config.get("generations"), []
+    minutes, trainings = view.config.max_minutes, view.config.max_trainings
+    generations, flags = view.config.generations, []
     if generations is not None or (minutes is None and trainings is None):
         most = max(2 * (len(view.generations) - 1), generations or 0, 30)
         flags.append(f"--generations {most}")

@@ -134,8 +134,8 @@ def _points(view: View) -> str:
 
 
 def _title(view: View) -> str:
-    target = brief(view.data["target"]["name"], 40)
-    return f"Networks for '{target}' in {brief(view.data['name'], 40)}"
+    target = brief(view.data.target.name, 40)
+    return f"Networks for '{target}' in {brief(view.data.name, 40)}"
 
 
 def _state(view: View) -> tuple[str, str]:
@@ -189,4 +189,4 @@ def _doubt(view: View) -> str:
     """Why the score may flatter, if it may."""
     if not view.result.doubts:
         return ""
-    return f" But all scores may flatter: {brief(view.result.doubts[0]['seen'], 200)}"
+    return f" But all scores may flatter: {brief(view.result.doubts[0].seen, 200)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evonet.champion.winner import Winner
+from evonet.outcome import Winner
 from evonet.page.advice import advice
 from evonet.page.blocks import (
     Block,
@@ -107,13 +107,13 @@ def _score_table(view: View) -> Table:
 
 def _network_chart(view: View, winner: Winner) -> Chart:
     """The winner, layer by layer."""
-    target = view.data["target"]
-    output = f"{len(target['classes'])} classes" if target["classes"] else brief(target["name"], 20)
+    target = view.data.target
+    output = f"{len(target.classes)} classes" if target.classes else brief(target.name, 20)
     return chart(
         "The winner, layer by layer",
         lambda width: draw_network(
             winner.genome,
-            view.data["n_inputs"],
+            view.data.n_inputs,
             output,
             f"The network: {winner.genome}",
             width,
@@ -158,7 +158,7 @@ def _tiles(view: View) -> Tiles:
                 f"{n} generation{'' if n == 1 else 's'} finished",
             )
         )
-    seconds = view.record.fact("seconds") or result.seconds
+    seconds = view.record.facts.seconds or result.seconds
     tiles.append(
         Tile(
             "time",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from evonet.data.preparation import ImagePreparation, NumericColumn, Preparation
 from evonet.genome.genes import KINDS
 from evonet.page.blocks import Block, Section, Table, Text, Tile, Tiles, brief
 from evonet.page.view import View
@@ -27,10 +26,10 @@ _GIVING_UP = {
 
 def data_section(view: View) -> Section | None:
     """The problem and the data."""
-    data, target = view.data, view.data["target"]
-    train, validation, test = data["rows"]
-    name = brief(target["name"], 60)
-    classes = [brief(c, 40) for c in target["classes"]]
+    data, target = view.data, view.data.target
+    train, validation, test = data.rows
+    name = brief(target.name, 60)
+    classes = [brief(c, 40) for c in target.classes]
     if classes:
         shown = ", ".join(classes[:12]) + (
             f" and {len(classes) - 12} more" if len(classes) > 12 else ""
@@ -47,39 +46,36 @@ def data_section(view: View) -> Section | None:
                 Tile("rows to learn from", f"{train:,}", "training part"),
                 Tile("rows to choose by", f"{validation:,}", "validation part"),
                 Tile("rows kept for the end", f"{test:,}", "test part, used in no choice"),
-                Tile("inputs", f"{data['n_inputs']:,}", "numbers that the network takes"),
+                Tile("inputs", f"{data.n_inputs:,}", "numbers that the network takes"),
             )
         ),
-        *(
-            Text(brief(f"{f['seen']} {f['why']} {f['advice']}", 600), "warning")
-            for f in data.get("advice", [])
-        ),
-        *(Text(brief(note, 400), "note") for note in data["notes"]),
+        *(Text(brief(f"{f.seen} {f.why} {f.advice}", 600), "warning") for f in data.advice),
+        *(Text(brief(note, 400), "note") for note in data.notes),
     ]
-    columns = _columns(data["preparation"])
+    columns = _columns(data.preparation)
     if columns is not None:
         blocks.append(columns)
     return Section("Problem and data", lead, tuple(blocks))
 
 
-def _columns(preparation: dict[str, Any]) -> Block | None:
+def _columns(preparation: Preparation) -> Block | None:
     """How each column is prepared."""
-    if preparation["kind"] == "images":
-        shape = " x ".join(map(str, preparation["shape"]))
-        return Text(f"Images of {shape}, divided by {preparation['scale']:g}.")
-    columns = preparation["columns"]
+    if isinstance(preparation, ImagePreparation):
+        shape = " x ".join(map(str, preparation.shape))
+        return Text(f"Images of {shape}, divided by {preparation.scale:g}.")
+    columns = preparation.columns
     rows = []
     for column in columns[:_MOST_ROWS]:
-        if column["kind"] == "numeric":
+        if isinstance(column, NumericColumn):
             said = (
-                f"mean {column['mean']:.4g}, standard deviation {column['scale']:.4g}; missing "
-                f"values become {column['fill']:.4g}"
+                f"mean {column.mean:.4g}, standard deviation {column.scale:.4g}; missing "
+                f"values become {column.fill:.4g}"
             )
         else:
-            words = ["missing" if c is None else brief(c, 24) for c in column["categories"]]
+            words = ["missing" if c is None else brief(c, 24) for c in column.categories]
             more = f" and {len(words) - 8} more" if len(words) > 8 else ""
             said = f"{len(words)} categories: {', '.join(words[:8])}{more}"
-        rows.append((brief(column["name"], 60), column["kind"], said))
+        rows.append((brief(column.name, 60), column.kind, said))
     left = f"; the first {_MOST_ROWS} of them" if len(columns) > _MOST_ROWS else ""
     return Table(
         ("column", "kind", "what it holds, in the training part"),
@@ -100,7 +96,7 @@ def protocol_section(view: View) -> Section | None:
         )
         for name, values in view.space.items()
     )
-    settings = tuple((k, brief(v)) for k, v in view.config.items() if v is not None)
+    settings = tuple((k, brief(v)) for k, v in view.config.to_dict().items() if v is not None)
     return Section(
         "How the search was done",
         "What the scores mean, and what it takes to repeat them.",
@@ -127,9 +123,9 @@ def protocol_section(view: View) -> Section | None:
 def _protocol(view: View) -> tuple[tuple[str, str], ...]:
     """The protocol: what it is about, and what holds for it."""
     config = view.config
-    folds, epochs = config.get("folds"), config.get("epochs")
+    folds, epochs = config.folds, config.epochs
     used = max((p.stored.evaluation.epochs for p in view.points), default=0)
-    method = _METHODS.get(config.get("method", "ga"), "")
+    method = _METHODS[config.method]
     return (
         ("goal", goal_line(view.metric, view.objectives).removeprefix("Goal").strip()),
         ("method", method if view.searched else "none: one genome was given"),
@@ -143,14 +139,14 @@ def _protocol(view: View) -> tuple[tuple[str, str], ...]:
             "epochs of a candidate",
             f"at most {epochs}" if epochs else f"by the number of rows: at most {used} were used",
         ),
-        ("giving up early", _GIVING_UP.get(config.get("fidelity", "auto"), _GIVING_UP["auto"])),
+        ("giving up early", _GIVING_UP[config.fidelity]),
         (
             "the winner",
-            f"the best of up to {config.get('finalists', 0)} finalists, each trained again "
-            f"{config.get('repeats', 0)} times; then fitted {config.get('final_fits', 1)} times, "
+            f"the best of up to {config.finalists} finalists, each trained again "
+            f"{config.repeats} times; then fitted {config.final_fits} times, "
             "the best on the validation part kept",
         ),
         ("the test part", "scores the winner once, and takes part in no choice"),
-        ("seed", str(config.get("seed", 0))),
+        ("seed", str(config.seed)),
         ("why it ended", brief(view.result.reason or "it has not ended", 200)),
     )

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from evonet.champion.winner import Winner
+from evonet.config import RunConfig
 from evonet.fitness import WORST, fitness, rank
 from evonet.genome import Genome
-from evonet.metrics import METRICS, Metric
+from evonet.metrics import Metric
+from evonet.outcome import Winner
 from evonet.phrases import ALL_TRIED
 from evonet.progress import RunResult, read_result
 from evonet.report.importance import Analysis, analyse, at_one_stage
@@ -23,6 +24,7 @@ from evonet.report.tables import (
 )
 from evonet.report.words import metric_words
 from evonet.sentences import score_text
+from evonet.store.facts import DataFacts
 from evonet.store.record import RunRecord
 from evonet.store.rows import StoredCandidate, StoredEvaluation
 
@@ -72,19 +74,19 @@ class View:
     diagnosis: Diagnosis | None = None
 
     @cached_property
-    def config(self) -> dict[str, Any]:
+    def config(self) -> RunConfig:
         """The run's settings."""
-        return dict(self.record.fact("config"))
+        return self.record.facts.config
 
     @cached_property
-    def data(self) -> dict[str, Any]:
+    def data(self) -> DataFacts:
         """What was understood of the data."""
-        return dict(self.record.fact("data"))
+        return self.record.facts.data
 
     @cached_property
     def space(self) -> dict[str, list[Any]]:
         """The values of each gene."""
-        return dict(self.record.fact("space"))
+        return self.record.facts.space.to_dict()
 
     @cached_property
     def result(self) -> RunResult:
@@ -99,7 +101,7 @@ class View:
     @property
     def metric(self) -> Metric:
         """What the run improves."""
-        return METRICS[self.record.fact("metric")["name"]]
+        return self.record.facts.metric
 
     @property
     def metric_words(self) -> str:
@@ -117,14 +119,14 @@ class View:
         return "higher is better" if self.metric.maximise else "lower is better"
 
     @property
-    def objectives(self) -> list[str]:
+    def objectives(self) -> tuple[str, ...]:
         """What the run improves, the score first."""
         return self.record.objectives
 
     @property
     def searched(self) -> bool:
         """Whether there is a search at all, rather than one genome that was given."""
-        return not self.record.fact("given")
+        return self.record.facts.given is None
 
     @property
     def is_perfect(self) -> bool:

@@ -42,9 +42,9 @@ def fitness_figure(record: RunRecord) -> Figure:
     _refuse_unfinished(record)
     generations = generations_table(record)
     figure = new_figure(9, 5)
-    metric = record.fact("metric")
+    metric = record.facts.metric
     plot_fitness(
-        generations, baselines_table(record), figure.subplots(), metric["name"], metric["maximise"]
+        generations, baselines_table(record), figure.subplots(), metric.name, metric.maximise
     )
     candidates = int(generations[["trained", "cached"]].sum().sum())
     failed = int(generations["failed"].sum())
@@ -65,7 +65,7 @@ def learning_curves_figure(record: RunRecord) -> Figure:
     curves = curves_table(record)
     rows, columns = grid_shape(curves["network"].nunique())
     figure = new_figure(max(4.2 * columns, 8), 3.7 * rows + 0.8)
-    plot_learning_curves(curves, figure, record.fact("metric")["name"], _loss_words(record))
+    plot_learning_curves(curves, figure, record.facts.metric.name, _loss_words(record))
     return _signed(figure, record)
 
 
@@ -97,8 +97,8 @@ def front_figure(record: RunRecord) -> Figure:
         )
     trainings = objectives_table(record)
     volumes = generations_table(record).set_index("generation")["hypervolume"]
-    figure, metric = new_figure(4 + 6 * len(costs), 5), record.fact("metric")
-    plot_front(trainings, front, volumes, figure, metric["name"], metric["maximise"])
+    figure, metric = new_figure(4 + 6 * len(costs), 5), record.facts.metric
+    plot_front(trainings, front, volumes, figure, metric.name, metric.maximise)
     return _signed(figure, record)
 
 
@@ -241,8 +241,7 @@ def _signed(figure: Figure, record: RunRecord, note: str = "") -> Figure:
 
 def _loss_words(record: RunRecord) -> str:
     """What the networks were trained on, in words."""
-    task = record.fact("data")["target"]["task"]
-    loss = record.fact("config")["loss"]
+    task, loss = record.facts.data.target.task, record.facts.config.loss
     if task != "regression":
         return "cross-entropy"
     return _LOSSES["mse" if loss == "auto" else loss]

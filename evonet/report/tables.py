@@ -12,7 +12,6 @@ import pandas as pd
 from evonet.fitness import Fitness, best_first, fitnesses, front, surpasses
 from evonet.genome import Genome
 from evonet.genome.genes import KINDS, LAYER_GENES, NETWORK_GENES
-from evonet.metrics import METRICS
 from evonet.store.record import RunRecord
 from evonet.store.rows import StoredEvaluation
 
@@ -53,7 +52,7 @@ def _evaluation_columns(stored: StoredEvaluation) -> dict[str, Any]:
 
 def _fitness_of(record: RunRecord) -> dict[str, Fitness]:
     """What selection saw of each genome, by its key."""
-    metric, objectives = METRICS[record.fact("metric")["name"]], record.objectives
+    metric, objectives = record.facts.metric, record.objectives
     return {s.genome.key: fitnesses(s.evaluation, metric, objectives) for s in record.evaluations()}
 
 
@@ -190,7 +189,7 @@ def generations_table(record: RunRecord) -> pd.DataFrame:
     objective).
     """
     population, candidates = population_table(record), candidates_table(record)
-    minimised = record.fact("metric")["maximise"] is False
+    minimised = not record.facts.metric.maximise
     rows = []
     for generation in record.generations():
         scores = population.loc[population["generation"] == generation.number, "score"]
@@ -220,7 +219,7 @@ def baselines_table(record: RunRecord) -> pd.DataFrame:
     Columns: name, description, validation_score, test_score.
     """
     columns = ["name", "description", "validation_score", "test_score"]
-    table = pd.DataFrame(record.fact("baselines") or [], columns=columns)
+    table = pd.DataFrame([b.to_dict() for b in record.facts.baselines], columns=columns)
     return table.astype({"validation_score": float, "test_score": float})
 
 
@@ -230,18 +229,17 @@ def curves_table(record: RunRecord, n_best: int = 5) -> pd.DataFrame:
     Columns: network ("rank 1" is the best, the last one "winner, final fit"), genome (in words),
     score (on the validation part), epoch (from 1), part (training or validation), loss.
     """
-    metric = METRICS[record.fact("metric")["name"]]
-    best = best_first(record.evaluations(), metric)[:n_best]
+    best = best_first(record.evaluations(), record.facts.metric)[:n_best]
     rows: list[dict[str, Any]] = []
     for place, stored in enumerate(best, start=1):
         e = stored.evaluation
         losses = {"training": e.train_loss, "validation": e.validation_loss}
         rows.extend(_curve_rows(f"rank {place}", stored.genome, e.score, losses))
     if winners := record.winners():
-        winner = winners[-1]["winner"]
-        genome = Genome.from_dict(winner["genome"], "Winner of the run")
-        losses = {"training": winner["train_loss"], "validation": winner["validation_loss"]}
-        rows.extend(_curve_rows("winner, final fit", genome, winner["validation_score"], losses))
+        winner = winners[-1].winner
+        losses = {"training": winner.train_loss, "validation": winner.validation_loss}
+        score = winner.validation_score
+        rows.extend(_curve_rows("winner, final fit", winner.genome, score, losses))
     return pd.DataFrame(rows, columns=["network", "genome", "score", "epoch", "part", "loss"])
 
 

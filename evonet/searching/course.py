@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from statistics import median
 from types import MappingProxyType
 
-from evonet.champion.winner import count_finalists
 from evonet.errors import TrainingError
 from evonet.evaluation import Hurdle, Request
 from evonet.evolution.search import Candidate, Search
 from evonet.finale import failures_text, timetable
 from evonet.fitness import fitness, rank
+from evonet.outcome import count_finalists
 from evonet.phrases import ALL_TRIED
 from evonet.progress import Clock, GenerationSummary
 from evonet.session import Session
@@ -139,7 +139,7 @@ class Course:
             StoredGeneration(number, population, search.stalled, seconds, search.hypervolume),
             candidates,
         )
-        record.set_facts({"seconds": self._clock.seconds})
+        record.set_facts(seconds=self._clock.seconds)
         self._session.log()
         scores = [sign * member.fitness[0] for member in search.population]
         self._session.observer.on_generation(

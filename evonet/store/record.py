@@ -26,23 +26,27 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evonet.errors import RecordError, shown
+from evonet.errors import ConfigError, EvonetError, RecordError
 from evonet.genome import Genome
 from evonet.paths import is_file
 from evonet.phrases import did_you_mean
 from evonet.store.claim import Claim, is_claimed, this_process
 from evonet.store.database import Database, Table
+from evonet.store.facts import Facts
 from evonet.store.folders import FILE, new_folder, refuse_existing, run_folders
 from evonet.store.rows import (
     StoredCandidate,
     StoredEvaluation,
     StoredGeneration,
     StoredPending,
+    StoredWinner,
     read_candidate,
     read_evaluation,
     read_generation,
     read_pending,
+    read_winner,
 )
+from evonet.typed import from_json, joined
 
 VERSION = 9
 _SCHEMA = """
@@ -83,15 +87,6 @@ _CANDIDATES = Table(
 _PENDING = Table("pending", ("genome", "operator", "parents", "hurdles"))
 _GENERATIONS = Table("generations", ("number", "population", "stalled", "seconds", "hypervolume"))
 _WINNERS = Table("winners", ("winner",))
-#: What every run has from its start.
-_OF_EVERY_RUN = {
-    "config": dict,
-    "space": dict,
-    "founders": list,
-    "metric": dict,
-    "data": dict,
-    "baselines": list,
-}
 TABLES = (_FACTS, _EVALUATIONS, _CANDIDATES, _PENDING, _GENERATIONS, _WINNERS)
 
 
@@ -116,11 +111,12 @@ class RunRecord:
             )
         self._claim: Claim | None = None
         self._evaluations: list[StoredEvaluation] = []  # all, as far as they were read
+        self._facts: Facts | None = None  # as they were read last
         self._database = self._open(folder / FILE)
         try:
             self._database.check()
             self._check_fit()
-            self._database.read(_read_fact, _FACTS)  # one whose name changed would be missed
+            _ = self.facts
         except BaseException:
             self._database.close()
             raise
@@ -134,7 +130,7 @@ class RunRecord:
         Raises:
             DamageError: one does.
         """
-        known = "SELECT score_key FROM evaluations"
+        known = "SELECT score_key FROM evaluations WHERE repeat = 0"
         lone = f"SELECT count(*) FROM candidates WHERE score_key NOT IN ({known})"
         ((n,),) = self._database.execute(lone)
         if n:
@@ -144,9 +140,7 @@ class RunRecord:
             raise self._database.damaged("a member of a population was never a candidate")
 
     @classmethod
-    def new(
-        cls, results: Path, name: str | None, data_name: str, facts: dict[str, Any]
-    ) -> RunRecord:
+    def new(cls, results: Path, name: str | None, data_name: str, facts: Facts) -> RunRecord:
         """A new run's folder with a record that holds its first facts.
 
         The record appears whole: a folder whose making was cut short is no run yet, and is
@@ -168,7 +162,7 @@ class RunRecord:
             unfinished = folder / f"{FILE}.new"
             unfinished.unlink(missing_ok=True)
             with closing(Database(unfinished, *cls.FORMAT, create=True)) as database:
-                _write_facts(database, facts)
+                _write_facts(database, facts.to_dict())
             unfinished.rename(folder / FILE)
         finally:
             claim.give_up()
@@ -193,9 +187,9 @@ class RunRecord:
         Raises:
             RecordError: another process is at it; says which.
         """
-        self._claim = Claim(self.folder, self.fact("claimed_by") or "another process")
+        self._claim = Claim(self.folder, self._read_facts().claimed_by or "another process")
         try:
-            self.set_facts({"claimed_by": this_process()})
+            self.set_facts(claimed_by=this_process())
         except BaseException:
             self._claim.give_up()
             raise
@@ -203,7 +197,7 @@ class RunRecord:
     @property
     def claimed_by(self) -> str | None:
         """The process that goes on with the run just now, or None."""
-        return self.fact("claimed_by") if is_claimed(self.folder) else None
+        return self._read_facts().claimed_by if is_claimed(self.folder) else None
 
     def together(self) -> AbstractContextManager[None]:
         """All that is written inside is written in one transaction, or nothing of it."""
@@ -211,25 +205,35 @@ class RunRecord:
 
     # Facts
 
-    def set_facts(self, facts: dict[str, Any]) -> None:
-        """Write down what is true of the whole run, as JSON, in one transaction."""
-        _write_facts(self._database, facts)
+    @property
+    def facts(self) -> Facts:
+        """What is true of the whole run, as this process has written or found it."""
+        if self._facts is None:
+            self._facts = self._read_facts()
+        return self._facts
 
-    def fact(self, name: str) -> Any:
-        """A fact, or None where it was never written.
+    def set_facts(self, **plain: Any) -> None:
+        """Write down facts by name, in one transaction; each as its plain values for JSON."""
+        _write_facts(self._database, plain)
+        self._facts = None
 
-        Raises:
-            DamageError: every run has it, and this one has not.
-        """
-        found = self._database.read(_read_fact, _FACTS, "WHERE name = ?", (name,))
-        if not found and name in _OF_EVERY_RUN:
-            raise self._database.damaged(f"its fact {name!r} is missing")
-        return found[0] if found else None
+    def _read_facts(self) -> Facts:
+        found = self._database.read(_named, _FACTS)  # all: of one a changed name would be missed
+        try:
+            return from_json(Facts, joined(dict(found)))
+        except ConfigError as error:
+            raise RecordError(
+                f"{self.folder} has settings that are none of this evonet's: {error} Use the "
+                "evonet that wrote it, or start a new run."
+            ) from None
+        except (ValueError, TypeError, LookupError, EvonetError) as error:
+            said = f"a row of its facts makes no sense ({error})"
+            raise self._database.damaged(said) from error
 
     @property
-    def objectives(self) -> list[str]:
+    def objectives(self) -> tuple[str, ...]:
         """What the run improves, the score first."""
-        return list(self.fact("config").get("objective", ["score"]))
+        return self.facts.config.objective
 
     # Evaluations
 
@@ -264,7 +268,12 @@ class RunRecord:
     def _all_evaluations(self) -> list[StoredEvaluation]:
         """Each is read once: they never change. All rows, since a checksum tells of those alone."""
         which, n_read = "ORDER BY position LIMIT -1 OFFSET ?", len(self._evaluations)
-        self._evaluations += self._database.read(read_evaluation, _EVALUATIONS, which, (n_read,))
+        new = self._database.read(read_evaluation, _EVALUATIONS, which, (n_read,))
+        if not n_read:  # those after them are this process's own
+            asked = dict(self._database.execute("SELECT score_key, genome_key FROM candidates"))
+            if any(asked.get(s.score_key, s.genome.key) != s.genome.key for s in new):
+                raise self._database.damaged("a candidate's evaluation is of another genome")
+        self._evaluations += new
         return self._evaluations
 
     def count_trainings(self) -> int:
@@ -354,14 +363,14 @@ class RunRecord:
 
     # Winners
 
-    def add_winner(self, winner: dict[str, Any]) -> None:
+    def add_winner(self, stored: StoredWinner) -> None:
         """Write down a final fit."""
         with self._database.transaction():
-            self._database.add(_WINNERS, (json.dumps(winner),))
+            self._database.add(_WINNERS, (json.dumps(stored.to_dict()),))
 
-    def winners(self) -> list[dict[str, Any]]:
+    def winners(self) -> list[StoredWinner]:
         """All final fits, the last one last."""
-        return self._database.read(json.loads, _WINNERS, "ORDER BY number")
+        return self._database.read(read_winner, _WINNERS, "ORDER BY number")
 
 
 def _write_facts(database: Database, facts: dict[str, Any]) -> None:
@@ -370,8 +379,5 @@ def _write_facts(database: Database, facts: dict[str, Any]) -> None:
             database.add(_FACTS, (name, json.dumps(value)), replacing=True)
 
 
-def _read_fact(name: str, value: str) -> Any:
-    fact = json.loads(value)
-    if not isinstance(fact, kind := _OF_EVERY_RUN.get(name, object)):
-        raise TypeError(f"{name} is {shown(fact)}, expected a {kind.__name__}")
-    return fact
+def _named(name: str, value: str) -> tuple[str, str]:
+    return name, value

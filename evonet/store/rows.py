@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeVar
+
+from pydantic import NonNegativeFloat, NonNegativeInt
 
 from evonet.evaluation import Evaluation, Hurdle
 from evonet.genome import Genome
+from evonet.outcome import Winner
+from evonet.typed import from_json, joined
 
+T = TypeVar("T")
 Origin = Literal["trained", "cached"]
 
 
@@ -28,15 +34,15 @@ class StoredEvaluation:
     origin: Origin
     genome: Genome
     evaluation: Evaluation
-    repeat: int = 0
+    repeat: NonNegativeInt = 0
 
 
 @dataclass(frozen=True)
 class StoredCandidate:
     """A genome a generation asked for: where it stood and what it came from."""
 
-    generation: int
-    slot: int
+    generation: NonNegativeInt
+    slot: NonNegativeInt
     genome_key: str
     score_key: str
     operator: str
@@ -72,43 +78,83 @@ class StoredGeneration:
         hypervolume: of the Pareto front up to this one; None with one objective.
     """
 
-    number: int
+    number: NonNegativeInt
     population: tuple[tuple[str, float], ...]
-    stalled: int
-    seconds: float
+    stalled: NonNegativeInt
+    seconds: NonNegativeFloat
     hypervolume: float | None = None
 
 
+@dataclass(frozen=True)
+class StoredWinner:
+    """A final fit.
+
+    Attributes:
+        winner: what came of it.
+        tried: keys of the finalists up to it, which ranked above it.
+        whole: whether it was fitted as long as the settings say, and not less for want of time.
+        networks: what its file of weights is recognised by.
+    """
+
+    winner: Winner
+    tried: tuple[str, ...]
+    whole: bool
+    networks: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "winner": self.winner.to_dict()}
+
+
 def read_evaluation(
-    score_key: str, origin: Origin, genome: str, evaluation: str, repeat: int
+    score_key: str, origin: str, genome: str, evaluation: str, repeat: int
 ) -> StoredEvaluation:
     """An evaluation of the columns it is kept in."""
-    made = Genome.from_dict(json.loads(genome)), Evaluation.from_json(evaluation)
-    return StoredEvaluation(score_key, origin, *made, int(repeat))
+    written = {"genome": genome, "evaluation": evaluation}
+    return _row(StoredEvaluation, written, score_key=score_key, origin=origin, repeat=repeat)
 
 
 def read_generation(
     number: int, population: str, stalled: int, seconds: float, hypervolume: float | None
 ) -> StoredGeneration:
     """A generation of its columns."""
-    pairs = tuple((str(key), float(value)) for key, value in json.loads(population))
-    return StoredGeneration(number, pairs, stalled, seconds, hypervolume)
+    return _row(
+        StoredGeneration,
+        {"population": population},
+        number=number,
+        stalled=stalled,
+        seconds=seconds,
+        hypervolume=hypervolume,
+    )
 
 
 def read_pending(genome: str, operator: str, parents: str, hurdles: str) -> StoredPending:
     """A candidate under way of its columns."""
-    return StoredPending(
-        Genome.from_dict(json.loads(genome)),
-        operator,
-        tuple(json.loads(parents)),
-        tuple(Hurdle(**hurdle) for hurdle in json.loads(hurdles)),
-    )
+    written = {"genome": genome, "parents": parents, "hurdles": hurdles}
+    return _row(StoredPending, written, operator=operator)
 
 
 def read_candidate(
     generation: int, slot: int, genome_key: str, score_key: str, operator: str, parents: str
 ) -> StoredCandidate:
     """A candidate of its columns."""
-    return StoredCandidate(
-        generation, slot, genome_key, score_key, operator, tuple(json.loads(parents))
+    return _row(
+        StoredCandidate,
+        {"parents": parents},
+        generation=generation,
+        slot=slot,
+        genome_key=genome_key,
+        score_key=score_key,
+        operator=operator,
     )
+
+
+def read_winner(winner: str) -> StoredWinner:
+    """A final fit of its column."""
+    return from_json(StoredWinner, winner)
+
+
+def _row(kind: type[T], written: Mapping[str, str], **plain: object) -> T:
+    """A row of its columns: of those that are JSON, and of the others."""
+    texts = {name: json.dumps(value) for name, value in plain.items()}
+    return from_json(kind, joined({**texts, **written}))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from evonet.errors import RecordError
 from evonet.store.database import Database
 from evonet.store.record import RunRecord
-from evonet.store.rows import StoredCandidate, StoredGeneration
+from evonet.store.rows import StoredCandidate, StoredGeneration, StoredWinner
 
 T = TypeVar("T")
 #: Seconds to wait for a run that is just writing.
@@ -45,11 +45,6 @@ class Snapshot(RunRecord):
         found: T = self._known[name]
         return found
 
-    def fact(self, name: str) -> Any:
-        """A fact, or None where it was never written."""
-        read = super().fact
-        return self._once(f"fact {name}", lambda: read(name))
-
     def generations(self) -> list[StoredGeneration]:
         """All finished generations, the first one first."""
         return self._once("generations", super().generations)
@@ -58,7 +53,7 @@ class Snapshot(RunRecord):
         """All candidates of finished generations, by generation and slot."""
         return self._once("candidates", super().candidates)
 
-    def winners(self) -> list[dict[str, Any]]:
+    def winners(self) -> list[StoredWinner]:
         """All final fits, the last one last."""
         return self._once("winners", super().winners)
 

@@ -18,7 +18,7 @@ def history(folder: Path) -> tuple[Any, ...]:
             [(g.number, g.population, g.stalled) for g in record.generations()],
             {s.score_key: replace(s.evaluation, seconds=0.0) for s in record.evaluations()},
             record.winners(),
-            record.fact("baselines"),
+            record.facts.baselines,
             # Sorted: they stand in the order in which workers were done.
             sorted((s.score_key, s.repeat, s.evaluation.score) for s in record.repeats()),
         )

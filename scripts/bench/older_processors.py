@@ -118,7 +118,7 @@ class _Searched:
     """What a search came to: evaluations by score key, and the winner's test score."""
 
     evaluations: Mapping[str, Evaluation]
-    test_score: float
+    test_score: float | None
 
 
 def _searched(
@@ -132,7 +132,7 @@ def _searched(
         raise RuntimeError(f"the search of {run.parent.name} failed: {said[-500:]}")
     with RunRecord(run) as record:
         found = {stored.score_key: stored.evaluation for stored in record.evaluations()}
-        return _Searched(found, record.winners()[-1]["winner"]["test_score"])
+        return _Searched(found, record.winners()[-1].winner.test_score)
 
 
 def _compared(here: _Searched, there: _Searched) -> tuple[Cell, ...]:

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from bench.hpo_tables import HpoTable
-from evonet.champion.winner import count_finalists
 from evonet.config import RunConfig
 from evonet.evolution.methods import METHODS as EVONET_METHODS
 from evonet.evolution.search import Candidate, Draw, Search, SearchSettings
+from evonet.outcome import count_finalists
 
 Place = tuple[int, ...]
 Method = Callable[[HpoTable, int, int], Place]

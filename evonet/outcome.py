@@ -1,4 +1,4 @@
-"""What a run ends with, as records: finalists, the winner, an ensemble beside it."""
+"""What a run comes to, as records: baselines, finalists, the winner, an ensemble beside it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,38 @@ from evonet.evaluation import Budget, Evaluation
 from evonet.genome import Genome
 from evonet.metrics import Interval, Metric, mean_interval
 
+#: Baselines that look at no input.
+CONSTANTS = ("mean", "majority")
 #: The repeat whose seed the final fit has; those after it are of finalists trained again.
 FINAL_REPEAT = 1
 #: A search has this many times the trainings of its finalists, if there are more than two.
 _SHARE_OF_SEARCH = 6
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A model that takes no search.
+
+    Attributes:
+        name: short name.
+        description: what it is, in words.
+        validation_score: the run's metric on the validation part; None if it is not finite.
+        test_score: the same on the test part; no choice of evonet ever depends on it.
+    """
+
+    name: str
+    description: str
+    validation_score: float | None
+    test_score: float | None
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it says the same of every row."""
+        return self.name in CONSTANTS
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -95,12 +123,6 @@ class Ensemble:
         """Plain values, for JSON."""
         return {**asdict(self), "genomes": [genome.to_dict() for genome in self.genomes]}
 
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Ensemble:
-        """The ensemble of a record as ``to_dict`` writes it."""
-        genomes = tuple(Genome.from_dict(g, "Ensemble of the run") for g in record["genomes"])
-        return cls(**{**record, "genomes": genomes, "shares": tuple(record["shares"])})
-
 
 @dataclass(frozen=True)
 class Winner:
@@ -167,18 +189,6 @@ class Winner:
         """Plain values, for JSON."""
         ensemble = self.ensemble.to_dict() if self.ensemble else None
         return {**asdict(self), "genome": self.genome.to_dict(), "ensemble": ensemble}
-
-    @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Winner:
-        """The winner of a record as ``to_dict`` writes it."""
-        curves = {n: tuple(record[n]) for n in ("repeats", "train_loss", "validation_loss")}
-        genome = Genome.from_dict(record["genome"], "Winner of the run")
-        several = record["ensemble"]
-        ensemble = Ensemble.from_dict(several) if several else None
-        budget = Budget(**record["budget"])
-        interval = record["test_interval"] and tuple(record["test_interval"])
-        made = {"test_interval": interval, "genome": genome, "budget": budget, "ensemble": ensemble}
-        return cls(**{**record, **curves, **made})
 
 
 def no_winner(folder: Path) -> RecordError:

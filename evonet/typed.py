@@ -1,0 +1,70 @@
+"""Plain values back into what they were written from, each of the type that it has there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from evonet.errors import shown
+
+T = TypeVar("T")
+
+
+def from_json(kind: type[T], text: str) -> T:
+    """A value of its JSON.
+
+    Args:
+        kind: what it is: a dataclass, with lists as its tuples, or any type that pydantic knows.
+        text: what ``json.dumps`` made of it; keys that ``kind`` has no field for are passed over.
+
+    Raises:
+        ValueError: a value is missing or of another type; says where, in a line.
+
+    Example:
+        >>> from_json(tuple[int, ...], "[1, 2]")
+        (1, 2)
+        >>> from_json(tuple[int, ...], '[1, "2"]')
+        Traceback (most recent call last):
+        ValueError: 1 is '2'; input should be a valid integer
+    """
+    try:
+        return _adapter(kind).validate_json(text, strict=True)
+    except ValidationError as error:
+        raise ValueError(_said(error)) from None
+
+
+def from_plain(kind: type[T], record: object) -> T:
+    """The same of what ``json.loads`` makes of the JSON."""
+    return from_json(kind, json.dumps(record))
+
+
+def joined(texts: Mapping[str, str]) -> str:
+    """One JSON object of the JSON of its values.
+
+    Example:
+        >>> joined({"a": "1", "b": "[2]"})
+        '{"a": 1, "b": [2]}'
+    """
+    return "{" + ", ".join(f"{json.dumps(name)}: {text}" for name, text in texts.items()) + "}"
+
+
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    return _kept_adapter(kind)  # type: ignore[arg-type]  # which has a hash, as all classes
+
+
+@cache
+def _kept_adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _said(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(map(str, problem["loc"])) or "it"
+    if problem["type"] == "missing":
+        return f"{where} is missing"
+    said = problem["msg"].removeprefix("Value error, ")
+    return f"{where} is {shown(problem['input'])}; {said[0].lower()}{said[1:]}"
