@@ -301,7 +301,7 @@ class TestNetworksOfTheRecord:
     def test_a_preparation_with_fewer_inputs_is_refused(self, run: Path) -> None:
         with RunRecord(run) as record:
             data = record.facts.data.to_dict()
-            del data["preparation"]["columns"][0]
+            data["preparation"]["columns"] = data["preparation"]["columns"][1:]
             record.set_facts(data=data)
         with pytest.raises(RecordError, match=r"networks\.npz is of another run"):
             load_predictor(run)

@@ -362,7 +362,7 @@ def test_preparation_of_a_table_is_a_record_of_plain_values() -> None:
     record = fit(a=[1.0, None, 2.0], w=["x", "x", "x"]).to_dict()
     assert record == {
         "kind": "table",
-        "columns": [
+        "columns": (
             {
                 "kind": "numeric",
                 "name": "a",
@@ -372,7 +372,7 @@ def test_preparation_of_a_table_is_a_record_of_plain_values() -> None:
                 "marks_missing": True,
             },
             {"kind": "categorical", "name": "w", "categories": ("x",), "pools_rare": False},
-        ],
+        ),
     }
     parts = from_plain(TablePreparation, record).columns
     assert [type(part) for part in parts] == [NumericColumn, CategoricalColumn]

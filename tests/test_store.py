@@ -454,7 +454,7 @@ class TestDamage:
         assert read(record)
         change(record, statement)
         with (
-            pytest.raises(DamageError, match="makes no sense|candidates have no evaluation"),
+            pytest.raises(DamageError, match=r"makes no sense|candidates have no evaluation"),
             RunRecord(record.folder) as changed,
         ):
             read(changed)
