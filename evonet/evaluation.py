@@ -10,10 +10,10 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeFloat, PositiveInt
 
 from evonet.genome import Genome
-from evonet.typed import from_json
+from evonet.typed import Count, from_json
 
 Status = Literal["ok", "diverged", "out_of_memory", "failed"]
 #: One in so many trainings goes on past a rung, and rungs lie so many times apart: the eta of ASHA
@@ -126,10 +126,10 @@ class Evaluation:
     status: Status
     reason: str
     score: float | None
-    best_epoch: NonNegativeInt
+    best_epoch: Count
     train_loss: tuple[float, ...]
     validation_loss: tuple[float, ...]
-    parameters: NonNegativeInt
+    parameters: Count
     seconds: NonNegativeFloat
     rungs: tuple[Rung, ...] = ()
     dropped: bool = False

@@ -13,6 +13,7 @@ from evonet.errors import RecordError
 from evonet.evaluation import Budget, Evaluation
 from evonet.genome import Genome
 from evonet.metrics import Interval, Metric, mean_interval
+from evonet.typed import Count
 
 #: Baselines that look at no input.
 CONSTANTS = ("mean", "majority")
@@ -114,7 +115,7 @@ class Ensemble:
     validation_score: float
     test_score: float | None
     test_scores: Mapping[str, float | None]
-    parameters: int
+    parameters: Count
 
     def __str__(self) -> str:
         return f"ensemble of {len(self.genomes)}"
@@ -157,13 +158,13 @@ class Winner:
     test_score: float | None
     test_interval: Interval | None
     test_scores: Mapping[str, float | None]
-    parameters: int
-    best_epoch: int
+    parameters: Count
+    best_epoch: Count
     train_loss: tuple[float, ...]
     validation_loss: tuple[float, ...]
     on_splits: bool
-    n_fits: int
-    epochs: int
+    n_fits: Count
+    epochs: Count
     budget: Budget
     ensemble: Ensemble | None = None
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from evonet.errors import shown
 
 T = TypeVar("T")
+#: How many of something: not negative, and of a size that every table and database holds.
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 def from_json(kind: type[T], text: str) -> T:

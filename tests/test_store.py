@@ -418,8 +418,9 @@ class TestDamage:
             ("DELETE FROM candidates", "a member of a population was never a candidate"),
             (
                 "UPDATE evaluations SET genome = replace(genome, '0.1', '0.2')",
-                "a candidate's evaluation is of another genome",
+                r"a row of its evaluations makes no sense \(its evaluation is of another genome\)",
             ),
+            ("UPDATE generations SET number = 7", "a generation is missing"),
             ("DELETE FROM facts", r"a row of its facts makes no sense \(config is missing\)"),
         ],
     )
@@ -434,6 +435,18 @@ class TestDamage:
                 kind(record.folder) as opened,
             ):
                 opened.evaluations()
+
+    def test_a_candidate_that_is_of_another_genome_than_its_training_is_refused(
+        self, record: RunRecord
+    ) -> None:
+        record.add_evaluation(STORED)
+        record.end_pending(GENOME, replace(CANDIDATE, genome_key="another"))
+        record.close()
+        with (
+            RunRecord(record.folder) as opened,
+            pytest.raises(DamageError, match="a candidate's evaluation is of another genome"),
+        ):
+            opened.evaluations()
 
     @pytest.mark.parametrize(
         ("statement", "read"),
@@ -556,7 +569,9 @@ class TestRunRecord:
             stored = replace(
                 STORED,
                 genome=genome,
-                evaluation=replace(EVALUATION, score=score, train_loss=tuple(curve)),
+                evaluation=replace(
+                    EVALUATION, genome_key=genome.key, score=score, train_loss=tuple(curve)
+                ),
             )
             record.add_evaluation(stored)
             assert record.evaluations() == [stored]

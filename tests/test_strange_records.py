@@ -9,31 +9,36 @@ from __future__ import annotations
 import io
 import json
 import math
+import random
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, redirect_stdout, suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from fakes import FakeEvaluator, fake_training
 from planted import Planted, genome, plant, seal
-from strategies import examples, raises_at_most
+from strategies import raises_at_most
 
 from evonet.advice.finding import Finding
 from evonet.champion.prediction import load_predictor
 from evonet.comparison import comparison
+from evonet.config import make_config
 from evonet.data.preparation import CategoricalColumn, NumericColumn
-from evonet.errors import EvonetError
+from evonet.errors import EvonetError, shown
 from evonet.logs.candidates import entries
 from evonet.page.html import write_report
 from evonet.printing import runs_table, show_run
-from evonet.report.figures import FIGURES, save_figures
+from evonet.report.figures import save_figures
 from evonet.report.tables import candidates_table, curves_table, front_table
+from evonet.run import evolve, resume
 from evonet.store.folders import FILE
 from evonet.store.record import TABLES, RunRecord
+
+__all__ = ["fake_training"]
 
 COLUMNS = (
     NumericColumn("a", 0.0, 0.0, 1.0, True),
@@ -42,6 +47,8 @@ COLUMNS = (
 FINDING = Finding(
     "duplicates", "serious", "Seen.", "Why.", "Advice.", ("--drop", "b"), ("b",), {"test": 0.5}
 )
+FILLED = [table.name for table in TABLES if table.name != "pending"]
+GONE = object()
 JUNK: list[Any] = [
     *(None, True, -1, 0, 1, 7, 10**30, 1e308, -0.5, math.nan, math.inf),
     *("x", "", "\x1b[2J", "a" * 10_000, [], {}, [1], ["x"], {"a": 1}, [[0.5]] * 3),
@@ -75,51 +82,79 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def places(value: object, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where there is a value within plain values, by keys and indices."""
+    """Where there is a value within plain values, by keys and indices; of lists the two ends."""
     yield place
     inside: Any = value.items() if isinstance(value, dict) else ()
-    inside = enumerate(value) if isinstance(value, list) else inside
+    if isinstance(value, list):
+        inside = [(i, value[i]) for i in sorted({0, len(value) - 1}) if value]
     for key, part in inside:
         yield from places(part, (*place, key))
 
 
-def changed(value: Any, place: tuple[Any, ...], junk: object, gone: bool) -> Any:
-    """Plain values with one of them replaced, or gone."""
+def changed(text: Any, place: tuple[Any, ...], junk: object) -> Any:
+    """A column with one of its values replaced, or gone."""
     if not place:
-        return junk
+        return junk if is_plain(text) and not isinstance(junk, list | dict) else json.dumps(junk)
+    value = json.loads(text)
     part = value
     for key in place[:-1]:
         part = part[key]
-    if gone:
+    if junk is GONE:
         del part[place[-1]]
     else:
         part[place[-1]] = junk
-    return value
+    return json.dumps(value)
 
 
-def spoil(file: sqlite3.Connection, data: st.DataObject) -> None:
-    """Change one value somewhere, and seal what came of it."""
-    tables = {t.name: file.execute(f"SELECT * FROM {t.name}").fetchall() for t in TABLES}
-    name = data.draw(st.sampled_from([name for name, rows in tables.items() if rows]))
-    names = [column[1] for column in file.execute(f"PRAGMA table_info({name})")]
-    rows = [list(row) for row in tables[name]]
-    row = data.draw(st.sampled_from(rows))
-    i = data.draw(st.integers(0, len(names) - 2))  # the last one is the checksum
-    assert names[-1] == "checksum"
-    junk = data.draw(st.sampled_from(JUNK))
+def is_plain(column: object) -> bool:
+    """Whether what a column holds is no JSON of its own."""
+    return not (isinstance(column, str) and column[:1] in ("[", "{"))
+
+
+def spoiled(run: Path, table: str, n: int) -> Iterator[Path]:
+    """The run with one value of a table changed, and sealed, after the other.
+
+    Args:
+        run: as it was.
+        table: of whose rows the first and the last are changed, of facts all.
+        n: different things that take the place of each value, which is left out as well.
+    """
+    with closing(sqlite3.connect(run / FILE)) as file:
+        names = [name for _, name, *_ in file.execute(f"PRAGMA table_info({table})")]
+        rows = [list(row) for row in file.execute(f"SELECT * FROM {table}")]
+    some = range(len(rows)) if table == "facts" else sorted({0, len(rows) - 1})
+    for row, column in product(some, [n for n in names if n != "checksum"]):
+        old = rows[row][names.index(column)]
+        for place in places(None if is_plain(old) else json.loads(old)):
+            sample = random.Random(f"{row} {column} {place}").sample(JUNK, n)
+            for junk in [*sample, *([GONE] if place else [])]:
+                print(table, row, column, place, "gone" if junk is GONE else shown(junk))
+                new = [list(values) for values in rows]
+                new[row][names.index(column)] = changed(old, place, junk)
+                yield planted_in(run, table, new)
+
+
+def planted_in(run: Path, table: str, rows: list[list[Any]]) -> Path:
+    """A copy of the run with other rows in a table, and checksums that are right."""
+    folder = run.with_name("strange")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(run, folder)
+    with closing(sqlite3.connect(folder / FILE)) as file, file:
+        file.execute(f"DELETE FROM {table}")
+        for values in rows:
+            with suppress(sqlite3.IntegrityError, OverflowError):  # what SQLite does not hold
+                file.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
+        seal(file)
+    return folder
+
+
+def is_refused(folder: Path) -> bool:
+    """Whether a record is not even opened."""
     try:
-        plain = json.loads(row[i])
-        place = data.draw(st.sampled_from(list(places(plain))))
-        row[i] = json.dumps(changed(plain, place, junk, gone=data.draw(st.booleans())))
-    except (TypeError, ValueError):  # a plain column
-        row[i] = json.dumps(junk) if isinstance(junk, list | dict) else junk
-    file.execute(f"DELETE FROM {name}")
-    marks = ", ".join("?" * len(names))
-    for values in rows:
-        # What SQLite itself refuses to hold.
-        with suppress(sqlite3.IntegrityError, OverflowError):
-            file.execute(f"INSERT INTO {name} VALUES ({marks})", values)
-    seal(file)
+        RunRecord(folder).close()
+    except EvonetError:
+        return True
+    return False
 
 
 def in_record(read: Callable[[RunRecord], object]) -> Callable[[Path], object]:
@@ -145,32 +180,35 @@ READERS: Mapping[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("reader", READERS)
-@given(data=st.data())
-@examples(100)
-def test_one_strange_value_is_borne(
-    run: Path, tmp_path_factory: pytest.TempPathFactory, reader: str, data: st.DataObject
-) -> None:
-    folder = tmp_path_factory.mktemp("strange") / "run"
-    shutil.copytree(run, folder)
-    with closing(sqlite3.connect(folder / FILE)) as file, file:
-        spoil(file, data)
-    with raises_at_most(EvonetError), redirect_stdout(io.StringIO()):
-        READERS[reader](folder)
-    shutil.rmtree(folder.parent)
+MANY = pytest.param(len(JUNK), marks=pytest.mark.slow, id="all")
+
+
+@pytest.mark.parametrize("n", [2, MANY])
+@pytest.mark.parametrize("table", FILLED)
+def test_a_strange_value_is_shown_or_refused_in_a_line(run: Path, table: str, n: int) -> None:
+    for folder in spoiled(run, table, n):
+        for read in [] if is_refused(folder) else READERS.values():
+            with raises_at_most(EvonetError), redirect_stdout(io.StringIO()):
+                read(folder)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("figure", FIGURES)
-@given(data=st.data())
-@examples(40)
-def test_one_strange_value_is_drawn_or_refused(
-    run: Path, tmp_path_factory: pytest.TempPathFactory, figure: str, data: st.DataObject
+@pytest.mark.parametrize("table", FILLED)
+def test_a_strange_value_is_drawn_or_refused_in_a_line(run: Path, table: str) -> None:
+    for folder in spoiled(run, table, 1):
+        if not is_refused(folder):
+            with raises_at_most(EvonetError):
+                save_figures(folder)
+
+
+@pytest.mark.parametrize("n", [1, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("table", FILLED)
+def test_a_run_with_a_strange_value_goes_on_or_is_refused_in_a_line(
+    tmp_path: Path, fake_training: FakeEvaluator, table: str, n: int
 ) -> None:
-    folder = tmp_path_factory.mktemp("strange") / "run"
-    shutil.copytree(run, folder)
-    with closing(sqlite3.connect(folder / FILE)) as file, file:
-        spoil(file, data)
-    with raises_at_most(EvonetError):
-        save_figures(folder, [figure])
-    shutil.rmtree(folder.parent)
+    settings = {"data": "iris", "generations": 2, "population_size": 4, "name": "run"}
+    run = evolve(make_config({**settings, "results": tmp_path})).folder
+    for folder in spoiled(run, table, n):
+        if not is_refused(folder):
+            with raises_at_most(EvonetError):
+                resume(folder, {"generations": 3})

@@ -96,7 +96,9 @@ class SearchSpace:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, object]) -> SearchSpace:
-        """The space of a record as ``to_dict`` writes it."""
+        """The space of a record as ``to_dict`` writes it; SpaceError where it is none."""
+        if not isinstance(record, Mapping):
+            raise SpaceError(f"Search space of the run: found {shown(record)}; expected genes.")
         return cls.default().change(record, where="Search space of the run")
 
     def change(self, record: Mapping[str, object], where: str) -> SearchSpace:

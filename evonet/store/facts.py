@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, NonNegativeFloat, NonNegativeInt, PlainValidator, PositiveInt
+from pydantic import AfterValidator, NonNegativeFloat, PlainValidator, PositiveInt
 
 from evonet.advice.finding import Finding
 from evonet.config import RunConfig, make_config
@@ -15,6 +15,7 @@ from evonet.data.target import Target
 from evonet.genome import Genome, SearchSpace
 from evonet.metrics import METRICS, Metric
 from evonet.outcome import Baseline
+from evonet.typed import Count
 
 
 def _metric(record: Mapping[str, Any]) -> Metric:
@@ -50,7 +51,7 @@ class DataFacts:
     target: Target
     preparation: Preparation
     n_inputs: PositiveInt
-    rows: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
+    rows: tuple[Count, Count, Count]
     notes: tuple[str, ...] = ()
     advice: tuple[Finding, ...] = ()
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
-from pydantic import NonNegativeFloat, NonNegativeInt
+from pydantic import NonNegativeFloat
 
 from evonet.evaluation import Evaluation, Hurdle
 from evonet.genome import Genome
 from evonet.outcome import Winner
-from evonet.typed import from_json, joined
+from evonet.typed import Count, from_json, joined
 
 T = TypeVar("T")
 Origin = Literal["trained", "cached"]
@@ -34,15 +34,15 @@ class StoredEvaluation:
     origin: Origin
     genome: Genome
     evaluation: Evaluation
-    repeat: NonNegativeInt = 0
+    repeat: Count = 0
 
 
 @dataclass(frozen=True)
 class StoredCandidate:
     """A genome a generation asked for: where it stood and what it came from."""
 
-    generation: NonNegativeInt
-    slot: NonNegativeInt
+    generation: Count
+    slot: Count
     genome_key: str
     score_key: str
     operator: str
@@ -78,9 +78,9 @@ class StoredGeneration:
         hypervolume: of the Pareto front up to this one; None with one objective.
     """
 
-    number: NonNegativeInt
+    number: Count
     population: tuple[tuple[str, float], ...]
-    stalled: NonNegativeInt
+    stalled: Count
     seconds: NonNegativeFloat
     hypervolume: float | None = None
 
@@ -111,7 +111,10 @@ def read_evaluation(
 ) -> StoredEvaluation:
     """An evaluation of the columns it is kept in."""
     written = {"genome": genome, "evaluation": evaluation}
-    return _row(StoredEvaluation, written, score_key=score_key, origin=origin, repeat=repeat)
+    stored = _row(StoredEvaluation, written, score_key=score_key, origin=origin, repeat=repeat)
+    if stored.evaluation.genome_key != stored.genome.key:
+        raise ValueError("its evaluation is of another genome")
+    return stored
 
 
 def read_generation(
