@@ -8,13 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import Field, FiniteFloat, PositiveInt
 
 from evonet.genome import Genome
-from evonet.typed import Count, from_json
+from evonet.typed import Count, Seconds, from_json
 
+#: A score, of a size whose square is a number too.
+Score = Annotated[FiniteFloat, Field(ge=-1e150, le=1e150)]
 Status = Literal["ok", "diverged", "out_of_memory", "failed"]
 #: One in so many trainings goes on past a rung, and rungs lie so many times apart: the eta of ASHA
 #: (Li et al. 2020, https://arxiv.org/abs/1810.05934). With 3, as in Hyperband, winners were as
@@ -56,7 +58,7 @@ class Rung:
     """
 
     epoch: int
-    score: float | None
+    score: Score | None
 
 
 @dataclass(frozen=True)
@@ -125,16 +127,16 @@ class Evaluation:
     seed: int
     status: Status
     reason: str
-    score: float | None
+    score: Score | None
     best_epoch: Count
     train_loss: tuple[float, ...]
     validation_loss: tuple[float, ...]
     parameters: Count
-    seconds: NonNegativeFloat
+    seconds: Seconds
     rungs: tuple[Rung, ...] = ()
     dropped: bool = False
-    folds: tuple[float, ...] = ()
-    inference_ms: float | None = None
+    folds: tuple[Score, ...] = ()
+    inference_ms: FiniteFloat | None = None
 
     @property
     def ok(self) -> bool:
@@ -145,6 +147,12 @@ class Evaluation:
     def epochs(self) -> int:
         """Epochs that were run."""
         return len(self.validation_loss)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has what a training of its status has: a score, from one of its epochs."""
+        scored = self.score is not None and 1 <= self.best_epoch <= self.epochs
+        return scored and len(self.train_loss) == self.epochs if self.ok else True
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

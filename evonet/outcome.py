@@ -9,8 +9,10 @@ from shlex import quote
 from statistics import fmean
 from typing import Any
 
+from pydantic import FiniteFloat
+
 from evonet.errors import RecordError
-from evonet.evaluation import Budget, Evaluation
+from evonet.evaluation import Budget, Evaluation, Score
 from evonet.genome import Genome
 from evonet.metrics import Interval, Metric, mean_interval
 from evonet.typed import Count
@@ -20,7 +22,7 @@ CONSTANTS = ("mean", "majority")
 #: The repeat whose seed the final fit has; those after it are of finalists trained again.
 FINAL_REPEAT = 1
 #: A search has this many times the trainings of its finalists, if there are more than two.
-_SHARE_OF_SEARCH = 6
+_FiniteFloat_OF_SEARCH = 6
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Baseline:
 
     name: str
     description: str
-    validation_score: float | None
-    test_score: float | None
+    validation_score: Score | None
+    test_score: Score | None
 
     @property
     def is_constant(self) -> bool:
@@ -94,7 +96,7 @@ def count_finalists(most: int, repeats: int, n_trainings: int) -> int:
     """
     if not repeats:
         return 0
-    return min(most, max(2, n_trainings // (_SHARE_OF_SEARCH * repeats)))
+    return min(most, max(2, n_trainings // (_FiniteFloat_OF_SEARCH * repeats)))
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,10 @@ class Ensemble:
     """
 
     genomes: tuple[Genome, ...]
-    shares: tuple[float, ...]
-    validation_score: float
-    test_score: float | None
-    test_scores: Mapping[str, float | None]
+    shares: tuple[FiniteFloat, ...]
+    validation_score: Score
+    test_score: Score | None
+    test_scores: Mapping[str, Score | None]
     parameters: Count
 
     def __str__(self) -> str:
@@ -152,12 +154,12 @@ class Winner:
     """
 
     genome: Genome
-    search_score: float | None
-    repeats: tuple[float | None, ...]
-    validation_score: float
-    test_score: float | None
-    test_interval: Interval | None
-    test_scores: Mapping[str, float | None]
+    search_score: Score | None
+    repeats: tuple[Score | None, ...]
+    validation_score: Score
+    test_score: Score | None
+    test_interval: tuple[Score, Score] | None
+    test_scores: Mapping[str, Score | None]
     parameters: Count
     best_epoch: Count
     train_loss: tuple[float, ...]

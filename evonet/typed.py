@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from evonet.errors import shown
 
 T = TypeVar("T")
 #: How many of something: not negative, and of a size that every table and database holds.
 Count = Annotated[int, Field(ge=0, lt=2**63)]
+#: A duration, in seconds.
+Seconds = Annotated[FiniteFloat, Field(ge=0)]
 
 
 def from_json(kind: type[T], text: str) -> T:

@@ -53,7 +53,7 @@ def evaluation(of: Genome, score: float | None, n_epochs: int = 3) -> Evaluation
 def make_run(
     folder: Path,
     scores: Sequence[Sequence[float | None]] = SCORES,
-    baselines: Sequence[tuple[str, float]] = BASELINES,
+    baselines: Sequence[tuple[str, float | None]] = BASELINES,
     maximise: bool = True,
     n_layers: int = 1,
     winner: bool = True,
@@ -177,7 +177,7 @@ class TestFitness:
         assert subtitle("far", -9.0).endswith("Some of it is off the scale.")
 
     def test_baseline_without_a_score_is_named_and_not_drawn(self, tmp_path: Path) -> None:
-        figure = draw(make_run(tmp_path / "run", SCORES, [("default MLP", math.nan)]), "fitness")
+        figure = draw(make_run(tmp_path / "run", SCORES, [("default MLP", None)]), "fitness")
         assert "default MLP" not in [line.get_label() for line in figure.axes[0].get_lines()]
         assert "default MLP: no score" in [t.get_text() for t in texts(figure)]
 

@@ -32,7 +32,7 @@ from evonet.errors import EvonetError, shown
 from evonet.logs.candidates import entries
 from evonet.page.html import write_report
 from evonet.printing import runs_table, show_run
-from evonet.report.figures import save_figures
+from evonet.report.figures import FIGURES, save_figures
 from evonet.report.tables import candidates_table, curves_table, front_table
 from evonet.run import evolve, resume
 from evonet.store.folders import FILE
@@ -198,7 +198,7 @@ def test_a_strange_value_is_drawn_or_refused_in_a_line(run: Path, table: str) ->
     for folder in spoiled(run, table, 1):
         if not is_refused(folder):
             with raises_at_most(EvonetError):
-                save_figures(folder)
+                save_figures(folder, FIGURES)
 
 
 @pytest.mark.parametrize("n", [1, pytest.param(6, marks=pytest.mark.slow)])

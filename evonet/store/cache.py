@@ -107,4 +107,7 @@ class ScoreCache:
 
 
 def _evaluation(_: str, text: str) -> Evaluation:
-    return Evaluation.from_json(text)
+    evaluation = Evaluation.from_json(text)
+    if not evaluation.is_whole:
+        raise ValueError("it has no score, or not from one of its epochs")
+    return evaluation

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, NonNegativeFloat, PlainValidator, PositiveInt
+from pydantic import AfterValidator, FiniteFloat, PlainValidator, PositiveInt
 
 from evonet.advice.finding import Finding
 from evonet.config import RunConfig, make_config
@@ -15,7 +15,7 @@ from evonet.data.target import Target
 from evonet.genome import Genome, SearchSpace
 from evonet.metrics import METRICS, Metric
 from evonet.outcome import Baseline
-from evonet.typed import Count
+from evonet.typed import Count, Seconds
 
 
 def _metric(record: Mapping[str, Any]) -> Metric:
@@ -91,10 +91,10 @@ class Facts:
     metric: Annotated[Metric, PlainValidator(_metric)]
     data: DataFacts
     baselines: tuple[Baseline, ...] = ()
-    started: float | None = None
+    started: FiniteFloat | None = None
     stopped: str | None = None
-    seconds: NonNegativeFloat = 0.0
-    search_began: float | None = None
+    seconds: Seconds = 0.0
+    search_began: Seconds | None = None
     claimed_by: str | None = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evonet.errors import ConfigError, DamageError, EvonetError, RecordError
+from evonet.errors import ConfigError, EvonetError, RecordError
 from evonet.genome import Genome
 from evonet.paths import is_file
 from evonet.phrases import did_you_mean
@@ -134,21 +134,13 @@ class RunRecord:
         lone = f"SELECT count(*) FROM candidates WHERE score_key NOT IN ({known})"
         ((n,),) = self._database.execute(lone)
         if n:
-            raise self.damaged(f"{n} of its candidates have no evaluation")
+            raise self._database.damaged(f"{n} of its candidates have no evaluation")
         asked = {key for (key,) in self._database.execute("SELECT genome_key FROM candidates")}
         generations = self.generations()
         if any(key not in asked for g in generations for key, _ in g.population):
-            raise self.damaged("a member of a population was never a candidate")
+            raise self._database.damaged("a member of a population was never a candidate")
         if [g.number for g in generations] != list(range(len(generations))):
-            raise self.damaged("a generation is missing")
-
-    def damaged(self, said: str) -> DamageError:
-        """What is raised where what it holds does not fit together.
-
-        Args:
-            said: what is wrong with it.
-        """
-        return self._database.damaged(said)
+            raise self._database.damaged("a generation is missing")
 
     @classmethod
     def new(cls, results: Path, name: str | None, data_name: str, facts: Facts) -> RunRecord:
@@ -239,7 +231,7 @@ class RunRecord:
             ) from None
         except (ValueError, TypeError, LookupError, EvonetError) as error:
             said = f"a row of its facts makes no sense ({error})"
-            raise self.damaged(said) from error
+            raise self._database.damaged(said) from error
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -283,7 +275,7 @@ class RunRecord:
         if not n_read:  # those after them are this process's own
             asked = dict(self._database.execute("SELECT score_key, genome_key FROM candidates"))
             if any(asked.get(s.score_key, s.genome.key) != s.genome.key for s in new):
-                raise self.damaged("a candidate's evaluation is of another genome")
+                raise self._database.damaged("a candidate's evaluation is of another genome")
         self._evaluations += new
         return self._evaluations
 
@@ -334,6 +326,9 @@ class RunRecord:
         """Those of finished generations, or the others; all rows are read, as above."""
         numbers = {generation.number for generation in self.generations()}
         found = self._database.read(read_candidate, _CANDIDATES, "ORDER BY generation, slot")
+        known = {candidate.genome_key for candidate in found}
+        if not all(known.issuperset(candidate.parents) for candidate in found):
+            raise self._database.damaged("a parent was never a candidate")
         return [c for c in found if (c.generation in numbers) == finished]
 
     def _add_candidate(self, candidate: StoredCandidate) -> None:

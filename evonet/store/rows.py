@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
-from pydantic import NonNegativeFloat
+from pydantic import FiniteFloat
 
-from evonet.evaluation import Evaluation, Hurdle
+from evonet.evaluation import Evaluation, Hurdle, Score
 from evonet.genome import Genome
 from evonet.outcome import Winner
-from evonet.typed import Count, from_json, joined
+from evonet.typed import Count, Seconds, from_json, joined
 
 T = TypeVar("T")
 Origin = Literal["trained", "cached"]
@@ -79,10 +79,10 @@ class StoredGeneration:
     """
 
     number: Count
-    population: tuple[tuple[str, float], ...]
+    population: tuple[tuple[str, Score], ...]
     stalled: Count
-    seconds: NonNegativeFloat
-    hypervolume: float | None = None
+    seconds: Seconds
+    hypervolume: FiniteFloat | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,8 @@ def read_evaluation(
     stored = _row(StoredEvaluation, written, score_key=score_key, origin=origin, repeat=repeat)
     if stored.evaluation.genome_key != stored.genome.key:
         raise ValueError("its evaluation is of another genome")
+    if not stored.evaluation.is_whole:
+        raise ValueError("its evaluation has no score, or not from one of its epochs")
     return stored
 
 
