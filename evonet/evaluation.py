@@ -136,7 +136,7 @@ class Evaluation:
     rungs: tuple[Rung, ...] = ()
     dropped: bool = False
     folds: tuple[Score, ...] = ()
-    inference_ms: FiniteFloat | None = None
+    inference_ms: Annotated[FiniteFloat, Field(gt=0)] | None = None
 
     @property
     def ok(self) -> bool:
@@ -151,8 +151,10 @@ class Evaluation:
     @property
     def is_whole(self) -> bool:
         """Whether it has what a training of its status has: a score, from one of its epochs."""
-        scored = self.score is not None and 1 <= self.best_epoch <= self.epochs
-        return scored and len(self.train_loss) == self.epochs if self.ok else True
+        if not self.ok:
+            return True
+        known = self.score is not None and len(self.train_loss) == self.epochs
+        return known and 1 <= self.best_epoch <= self.epochs
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

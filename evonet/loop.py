@@ -39,7 +39,9 @@ def run_session(session: Session) -> RunResult:
         except BaseException:
             _export(session)
             raise
-        session.record.set_facts(stopped=reason, seconds=clock.seconds)
+        # One that had come to its end, and was resumed to the same, is still there.
+        stopped = reason or session.record.facts.stopped
+        session.record.set_facts(stopped=stopped, seconds=clock.seconds)
         _export(session)
         result = read_result(session.record)
         session.observer.on_end(result)
@@ -75,10 +77,10 @@ def _fit_baselines(session: Session) -> None:
     baselines = []
     for baseline in fit_baselines(session.fitter, setup.baseline_budgets, setup.config.seed):
         session.observer.on_baseline(baseline)
-        baselines.append(baseline.to_dict())
+        baselines.append(baseline)
         if session.should_stop():
             return
-    record.set_facts(baselines=baselines)
+    record.set_facts(baselines=tuple(baselines))
 
 
 def _export(session: Session) -> None:

@@ -22,7 +22,7 @@ CONSTANTS = ("mean", "majority")
 #: The repeat whose seed the final fit has; those after it are of finalists trained again.
 FINAL_REPEAT = 1
 #: A search has this many times the trainings of its finalists, if there are more than two.
-_FiniteFloat_OF_SEARCH = 6
+_SHARE_OF_SEARCH = 6
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def count_finalists(most: int, repeats: int, n_trainings: int) -> int:
     """
     if not repeats:
         return 0
-    return min(most, max(2, n_trainings // (_FiniteFloat_OF_SEARCH * repeats)))
+    return min(most, max(2, n_trainings // (_SHARE_OF_SEARCH * repeats)))
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ class Session:
                 dataset.notes,
                 tuple(setup.advice),
             ),
+            baselines=(),
             started=time.time(),
         )
         record = RunRecord.new(config.results, config.name, dataset.name, facts)
@@ -145,6 +146,8 @@ class Session:
                 limits["generations"] = config.generations
             config = config.changed(**{**limits, **changes})
         config = config.changed(results=folder.parent)
+        if known.stopped and changes and (said := _spent(config, record, beyond=True)):
+            raise ConfigError(said)  # else its winner would be chosen anew, among as many
         if (changes or known.stopped) and (said := _spent(config, record)):
             observer.on_warning(said)
         Workforce(config).start()
@@ -157,9 +160,9 @@ class Session:
                 f"{folder} was started by an evonet that prepares data or trains in another way: "
                 "its scores cannot be compared with new ones. Use that evonet, or start a new run."
             )
-        facts: dict[str, Any] = {"config": config.to_dict(), "stopped": None}
-        if changes:
-            facts["search_began"] = None  # new limits are counted from here
+        facts: dict[str, Any] = {"config": config}
+        if changes:  # it is not at its end any more, and new limits are counted from here
+            facts |= {"stopped": None, "search_began": None}
         record.set_facts(**facts)
         with exporting(folder):
             (folder / "config.toml").write_text(config.to_toml(), "utf-8")
@@ -242,8 +245,8 @@ def _from_anywhere(config: RunConfig) -> RunConfig:
     return config.changed(**full)
 
 
-def _spent(config: RunConfig, record: RunRecord) -> str:
-    """Which of a run's limits are used up before it goes on; empty where none is."""
+def _spent(config: RunConfig, record: RunRecord, beyond: bool = False) -> str:
+    """Which of a run's limits are used up before it goes on, or ``beyond``; empty where none is."""
     minutes = record.facts.seconds / 60
     n_tried, n_generations = len(record.evaluations()), len(record.generations()) - 1
     used = (
@@ -254,7 +257,7 @@ def _spent(config: RunConfig, record: RunRecord) -> str:
     spent = [
         f"{flag_of(name)} {limit:,} is used up ({said} so far)"
         for name, limit, n, said in used
-        if limit is not None and n >= limit
+        if limit is not None and (n > limit if beyond else n >= limit)
     ]
     if not spent:
         return ""

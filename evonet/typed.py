@@ -14,8 +14,8 @@ from evonet.errors import shown
 T = TypeVar("T")
 #: How many of something: not negative, and of a size that every table and database holds.
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-#: A duration, in seconds.
-Seconds = Annotated[FiniteFloat, Field(ge=0)]
+#: A duration or a date since 1970, in seconds: at most some thousand years.
+Seconds = Annotated[FiniteFloat, Field(ge=0, le=1e11)]
 
 
 def from_json(kind: type[T], text: str) -> T:
@@ -36,14 +36,11 @@ def from_json(kind: type[T], text: str) -> T:
         ValueError: 1 is '2'; input should be a valid integer
     """
     try:
-        return _adapter(kind).validate_json(text, strict=True)
+        adapter = _adapter(kind)  # type: ignore[arg-type]  # a class has a hash
+        value: T = adapter.validate_json(text, strict=True)
+        return value
     except ValidationError as error:
         raise ValueError(_said(error)) from None
-
-
-def from_plain(kind: type[T], record: object) -> T:
-    """The same of what ``json.loads`` makes of the JSON."""
-    return from_json(kind, json.dumps(record))
 
 
 def joined(texts: Mapping[str, str]) -> str:
@@ -56,13 +53,8 @@ def joined(texts: Mapping[str, str]) -> str:
     return "{" + ", ".join(f"{json.dumps(name)}: {text}" for name, text in texts.items()) + "}"
 
 
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
-    return _kept_adapter(kind)  # type: ignore[arg-type]  # which has a hash, as all classes
-
-
-@cache
-def _kept_adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+#: Making one takes a thousand times as long as using it.
+_adapter = cache(TypeAdapter[Any])
 
 
 def _said(error: ValidationError) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from evonet.config import make_config
 from evonet.data.preparation import TablePreparation
@@ -22,7 +23,9 @@ from evonet.store.rows import (
     StoredGeneration,
     StoredWinner,
 )
-from evonet.typed import from_plain
+from evonet.typed import from_json
+
+T = TypeVar("T")
 
 
 def genome(index: int, **genes: Any) -> Genome:
@@ -100,6 +103,11 @@ def facts(**changes: Any) -> Facts:
         **changes,
     }
     return from_plain(Facts, plain)
+
+
+def from_plain(kind: type[T], record: object) -> T:
+    """A value of what ``json.loads`` makes of its JSON."""
+    return from_json(kind, json.dumps(record))
 
 
 def seal(file: sqlite3.Connection) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 from fakes import fake_training
-from planted import facts
+from planted import facts, from_plain
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import cohen_kappa_score
 
@@ -36,7 +36,6 @@ from evonet.run import evolve
 from evonet.sentences import data_lines
 from evonet.store.facts import DataFacts
 from evonet.store.record import RunRecord
-from evonet.typed import from_plain
 
 __all__ = ["fake_training"]
 

@@ -300,9 +300,9 @@ class TestNetworksOfTheRecord:
 
     def test_a_preparation_with_fewer_inputs_is_refused(self, run: Path) -> None:
         with RunRecord(run) as record:
-            data = record.facts.data.to_dict()
-            data["preparation"]["columns"] = data["preparation"]["columns"][1:]
-            record.set_facts(data=data)
+            data = record.facts.data
+            fewer = replace(data.preparation, columns=data.preparation.columns[1:])
+            record.set_facts(data=replace(data, preparation=fewer))
         with pytest.raises(RecordError, match=r"networks\.npz is of another run"):
             load_predictor(run)
 

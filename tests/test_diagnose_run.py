@@ -213,9 +213,11 @@ class TestCommand:
         folder = tmp_path / "run"
         shutil.copytree(classes, folder)
         with RunRecord(folder) as record:
-            data = record.facts.data.to_dict()
-            data["preparation"]["columns"][0]["mean"] += 1
-            record.set_facts(data=data)
+            data = record.facts.data
+            first, *others = data.preparation.columns
+            moved = replace(first, mean=first.mean + 1)
+            preparation = replace(data.preparation, columns=(moved, *others))
+            record.set_facts(data=replace(data, preparation=preparation))
         with pytest.raises(RecordError, match="prepares data in another way"):
             diagnose_run(folder)
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planted import from_plain
 from predicted import tables_of
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error, r2_score
 from strategies import examples
@@ -31,7 +32,6 @@ from evonet.metrics import METRICS
 from evonet.outcome import Finalist, Winner
 from evonet.progress import RunResult
 from evonet.run import train
-from evonet.typed import from_plain
 
 CLASSES = "sparse_categorical_crossentropy"
 SMALL = Genome((Layer(4, "tanh"),), "matched_normal", "adam", 0.01, 16)

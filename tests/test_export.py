@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planted import seal
+from planted import from_plain, seal
 from strategies import examples
 
 import evonet.deploy.exporting
@@ -49,7 +49,6 @@ from evonet.genome.genes import ACTIVATIONS, OPTIMIZERS, SCHEDULES
 from evonet.run import train
 from evonet.training.backend import load_keras
 from evonet.training.keras_model import build_network, make_loss, make_optimizer
-from evonet.typed import from_plain
 
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from planted import from_plain
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -24,7 +25,6 @@ from evonet.data.preparation import (
     fit_preparation,
     words_of,
 )
-from evonet.typed import from_plain
 
 FLOATS = st.one_of(st.none(), st.floats(width=32, allow_infinity=False))
 CENTS = st.integers(-100_000, 100_000).map(lambda cents: cents / 100)

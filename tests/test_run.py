@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import sqlite3
 from dataclasses import replace
 from itertools import pairwise
@@ -292,7 +293,7 @@ class TestStopping:
         monkeypatch.setattr("evonet.workforce.connect", lambda *to: joined.append(to))
         with RunRecord(folder) as record:
             strange = record.facts.config.changed(backend="dask", address="tcp://stranger:1")
-            record.set_facts(config=strange.to_dict())
+            record.set_facts(config=strange)
         expected = r"If it is yours, pass --backend dask --address tcp://stranger:1; to go on here"
         with pytest.raises(ConfigError, match=expected):
             resume(folder, changes)
@@ -302,12 +303,12 @@ class TestStopping:
         resume(folder, {**changes, "backend": "dask", "address": "tcp://mine:1"})
         assert set(joined) == {("dask", "tcp://mine:1")}
         with RunRecord(folder) as record:
-            record.set_facts(config=strange.to_dict())
+            record.set_facts(config=strange)
         assert resume(folder, {**changes, "backend": "loky"}).winner is not None
 
     def test_where_it_trains_may_change(self, config: RunConfig) -> None:
         folder = evolve(config).folder
-        resume(folder, {"workers": 3, "training_timeout": 60.0, "generations": 3})
+        resume(folder, {"workers": 3, "training_timeout": 60.0, "generations": 7})
         with RunRecord(folder) as record:
             stored = record.facts.config
         assert (stored.workers, stored.training_timeout) == (3, 60.0)
@@ -373,9 +374,7 @@ class TestStopping:
     def test_limits_that_are_used_up_are_named_before_it_goes_on(self, config: RunConfig) -> None:
         folder = evolve(config).folder
         for changes, said in (
-            ({"generations": 3}, "--generations 3 is used up (6 so far)"),
-            ({"max_trainings": 5}, "--max-trainings 5 is used up (30 so far)"),
-            ({"max_minutes": 1e-9}, "--max-minutes 1e-09 is used up ("),
+            ({"generations": 6}, "--generations 6 is used up (6 so far)"),
             ({"generations": 7, "max_minutes": 10.0, "max_trainings": 100}, ""),
             ({}, "--generations 7 is used up (7 so far)"),
         ):
@@ -383,6 +382,34 @@ class TestStopping:
             resume(folder, changes, heard)
             assert len(heard.warnings) == bool(said)
             assert said in "".join(heard.warnings)
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"generations": 3}, "--generations 3 is used up (6 so far)"),
+            ({"max_trainings": 5}, "--max-trainings 5 is used up (30 so far)"),
+            ({"max_minutes": 1e-9}, "--max-minutes 1e-09 is used up ("),
+        ],
+    )
+    def test_a_run_at_its_end_takes_no_limit_that_lies_behind_it(
+        self, config: RunConfig, changes: dict[str, Any], said: str
+    ) -> None:
+        folder = evolve(config).folder
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            resume(folder, changes)
+        with RunRecord(folder) as record:
+            assert record.facts.stopped == "generation 6, the last one, is done"
+            assert record.facts.config.generations == 6
+            assert len(record.winners()) == 1
+
+    def test_a_run_that_is_stopped_on_its_way_to_the_end_it_had_is_at_its_end(
+        self, config: RunConfig
+    ) -> None:
+        folder = evolve(config).folder
+        again = resume(folder, should_stop=lambda: True)
+        assert again.reason == "generation 6, the last one, is done"
+        longer = resume(folder, {"generations": 9}, should_stop=lambda: True)
+        assert longer.interrupted
 
     def test_a_limit_on_minutes_leaves_time_for_the_winner(
         self, config: RunConfig, monkeypatch: pytest.MonkeyPatch

@@ -75,7 +75,8 @@ WINNER = StoredWinner(
     True,
     "ab",
 )
-CANDIDATE = StoredCandidate(0, 0, GENOME.key, "ab" * 16, "crossover + add_layer", (GENOME.key,) * 2)
+FIRST = StoredCandidate(0, 0, GENOME.key, "ab" * 16, "random", ())
+CANDIDATE = replace(FIRST, slot=1, operator="crossover + add_layer", parents=(GENOME.key,) * 2)
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def record(tmp_path: Path) -> Iterator[RunRecord]:
 def fill(record: RunRecord) -> None:
     record.set_facts(stopped="by the test")
     record.add_evaluation(STORED)
-    record.commit_generation(GENERATION, [CANDIDATE])
+    record.commit_generation(GENERATION, [FIRST, CANDIDATE])
     record.add_winner(WINNER)
 
 
@@ -414,14 +415,15 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("statement", "needs"),
         [
-            ("DELETE FROM evaluations", "1 of its candidates have no evaluation"),
+            ("DELETE FROM evaluations", "2 of its candidates have no evaluation"),
             ("DELETE FROM candidates", "a member of a population was never a candidate"),
             (
                 "UPDATE evaluations SET genome = replace(genome, '0.1', '0.2')",
                 r"a row of its evaluations makes no sense \(its evaluation is of another genome\)",
             ),
             ("UPDATE generations SET number = 7", "a generation is missing"),
-            ("UPDATE candidates SET parents = '[\"aa\"]'", "a parent was never a candidate"),
+            ("UPDATE candidates SET parents = '[\"aa\"]'", "a parent was no candidate before its"),
+            ("DELETE FROM facts WHERE name = 'baselines'", r"no sense \(baselines is missing\)"),
             ("DELETE FROM facts", r"a row of its facts makes no sense \(config is missing\)"),
         ],
     )
@@ -432,7 +434,7 @@ class TestDamage:
         change(record, statement, sealed=True)
         for kind in (RunRecord, Snapshot):
             with (
-                pytest.raises(DamageError, match=rf"{needs}\. The file is damaged\. Restore it"),
+                pytest.raises(DamageError, match=rf"{needs}.*\. The file is damaged\. Restore it"),
                 kind(record.folder) as opened,
             ):
                 _ = opened.evaluations(), opened.candidates()
@@ -530,7 +532,7 @@ class TestRunRecord:
             STORED,
             1,
             [GENERATION],
-            [CANDIDATE],
+            [FIRST, CANDIDATE],
             [],
             [],
             [WINNER],
@@ -547,12 +549,17 @@ class TestRunRecord:
     def test_facts_are_written_together_or_not_at_all(self, record: RunRecord) -> None:
         with pytest.raises(TypeError, match="not JSON serializable"):
             record.set_facts(stopped="now", seconds=object())
+        with pytest.raises(TypeError, match="secnds"):
+            record.set_facts(stopped="now", secnds=3.5)
         assert record.facts.stopped is None
         record.set_facts(stopped="now", seconds=3.5)
         assert (record.facts.stopped, record.facts.seconds) == ("now", 3.5)
 
     def test_settings_of_another_evonet_are_no_damage(self, record: RunRecord) -> None:
-        record.set_facts(config={**record.facts.config.to_dict(), "of_another": 1})
+        known = {**record.facts.config.to_dict(), "of_another": 1}
+        change(
+            record, f"UPDATE facts SET value = '{json.dumps(known)}' WHERE name = 'config'", True
+        )
         with pytest.raises(RecordError, match=r"unknown setting 'of_another'.*Use the evonet that"):
             RunRecord(record.folder)
 
@@ -614,11 +621,11 @@ class TestRunRecord:
             record.commit_generation(GENERATION, [CANDIDATE, CANDIDATE])
         assert record.generations() == []
         assert record.candidates() == []
-        record.commit_generation(GENERATION, [CANDIDATE, replace(CANDIDATE, slot=1)])
+        record.commit_generation(GENERATION, [FIRST, CANDIDATE])
         assert len(record.candidates()) == 2
 
     def test_generations_and_candidates_come_in_their_order(self, record: RunRecord) -> None:
-        slots = [replace(CANDIDATE, generation=g, slot=s) for g in (0, 1, 2) for s in range(12)]
+        slots = [replace(FIRST, generation=g, slot=s) for g in (0, 1, 2) for s in range(12)]
         for number in (2, 0, 1):
             mine = [c for c in reversed(slots) if c.generation == number]
             record.commit_generation(replace(GENERATION, number=number), mine)

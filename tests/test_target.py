@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planted import from_plain
 from scipy.special import softmax
 from sklearn.preprocessing import LabelEncoder, StandardScaler
 
 from evonet.data.target import Target, Task, infer_task, make_target
-from evonet.typed import from_plain
 
 #: Lists of labels of one kind each, with every pandas type that can hold the kind.
 KINDS: dict[str, tuple[st.SearchStrategy, list[object]]] = {

@@ -9,11 +9,12 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planted import from_plain
 from pydantic import PositiveInt
 
 from evonet.errors import GenomeError
 from evonet.genome import Genome, Layer
-from evonet.typed import from_json, from_plain, joined
+from evonet.typed import from_json, joined
 
 FINITE = st.floats(allow_nan=False)
 

@@ -26,7 +26,7 @@ def show_command(*, run: Run, results: Results = RESULTS, as_json: Json = False)
 
 
 def list_command(*, results: Results = RESULTS, as_json: Json = False) -> None:
-    """List the runs of a results folder, the newest last."""
+    """List the runs of a results folder, by name."""
     from evonet.printing import print_runs, runs_table
 
     rows = runs_table(results)

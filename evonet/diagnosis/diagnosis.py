@@ -82,8 +82,8 @@ def diagnose_run(folder: Path) -> Diagnosis:
     """Diagnose the winner of a run. The test part is not looked at.
 
     Raises:
-        RecordError: there is no run, it has no winner yet, or its model is gone or damaged.
-        ConfigError: its settings are not those of this evonet.
+        RecordError: there is no run, it has no winner yet, its model is gone or damaged, or its
+            settings are not those of this evonet.
         DataError: the data cannot be read, or are not what they were.
     """
     return diagnose(load_subject(folder))

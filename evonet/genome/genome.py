@@ -203,10 +203,7 @@ class Genome:
     @classmethod
     def __get_pydantic_core_schema__(cls, *_: object) -> CoreSchema:
         """How ``typed`` reads one: by ``from_dict``."""
-        return core_schema.json_or_python_schema(
-            core_schema.no_info_plain_validator_function(cls.from_dict),
-            core_schema.is_instance_schema(cls),
-        )
+        return core_schema.no_info_plain_validator_function(cls.from_dict)
 
     def __str__(self) -> str:
         layers = " → ".join(str(layer) for layer in self.layers) or "linear model"

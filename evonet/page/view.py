@@ -73,12 +73,12 @@ class View:
     live: str = ""
     diagnosis: Diagnosis | None = None
 
-    @cached_property
+    @property
     def config(self) -> RunConfig:
         """The run's settings."""
         return self.record.facts.config
 
-    @cached_property
+    @property
     def data(self) -> DataFacts:
         """What was understood of the data."""
         return self.record.facts.data

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, FiniteFloat, PlainValidator, PositiveInt
+from pydantic import AfterValidator, PlainValidator, PositiveInt
 
 from evonet.advice.finding import Finding
 from evonet.config import RunConfig, make_config
@@ -52,15 +52,12 @@ class DataFacts:
     preparation: Preparation
     n_inputs: PositiveInt
     rows: tuple[Count, Count, Count]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
     advice: tuple[Finding, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {
-            **asdict(self),
-            "advice": [finding.to_dict() for finding in self.advice],
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -90,8 +87,8 @@ class Facts:
     protocol: Annotated[dict[str, Any], AfterValidator(_protocol)]
     metric: Annotated[Metric, PlainValidator(_metric)]
     data: DataFacts
-    baselines: tuple[Baseline, ...] = ()
-    started: FiniteFloat | None = None
+    baselines: tuple[Baseline, ...]
+    started: Seconds | None = None
     stopped: str | None = None
     seconds: Seconds = 0.0
     search_began: Seconds | None = None
@@ -100,9 +97,7 @@ class Facts:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
-            **{name: getattr(self, name) for name in ("protocol", "started", "stopped", "seconds")},
-            "search_began": self.search_began,
-            "claimed_by": self.claimed_by,
+            **vars(self),
             "config": self.config.to_dict(),
             "space": self.space.to_dict(),
             "founders": [genome.to_dict() for genome in self.founders],

@@ -22,11 +22,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from evonet.errors import ConfigError, EvonetError, RecordError
+from evonet.errors import ConfigError, DamageError, EvonetError, RecordError
 from evonet.genome import Genome
 from evonet.paths import is_file
 from evonet.phrases import did_you_mean
@@ -130,17 +130,25 @@ class RunRecord:
         Raises:
             DamageError: one does.
         """
+        generations = self.generations()  # before candidates: a run that goes on adds to both
         known = "SELECT score_key FROM evaluations WHERE repeat = 0"
         lone = f"SELECT count(*) FROM candidates WHERE score_key NOT IN ({known})"
         ((n,),) = self._database.execute(lone)
         if n:
             raise self._database.damaged(f"{n} of its candidates have no evaluation")
         asked = {key for (key,) in self._database.execute("SELECT genome_key FROM candidates")}
-        generations = self.generations()
         if any(key not in asked for g in generations for key, _ in g.population):
             raise self._database.damaged("a member of a population was never a candidate")
         if [g.number for g in generations] != list(range(len(generations))):
             raise self._database.damaged("a generation is missing")
+
+    def damaged(self, said: str) -> DamageError:
+        """What is raised where what it holds does not fit together.
+
+        Args:
+            said: what is wrong with it.
+        """
+        return self._database.damaged(said)
 
     @classmethod
     def new(cls, results: Path, name: str | None, data_name: str, facts: Facts) -> RunRecord:
@@ -215,9 +223,10 @@ class RunRecord:
             self._facts = self._read_facts()
         return self._facts
 
-    def set_facts(self, **plain: Any) -> None:
-        """Write down facts by name, in one transaction; each as its plain values for JSON."""
-        _write_facts(self._database, plain)
+    def set_facts(self, **changes: Any) -> None:
+        """Write down some fields of the facts, in one transaction."""
+        plain = replace(self.facts, **changes).to_dict()
+        _write_facts(self._database, {name: plain[name] for name in changes})
         self._facts = None
 
     def _read_facts(self) -> Facts:
@@ -276,6 +285,10 @@ class RunRecord:
             asked = dict(self._database.execute("SELECT score_key, genome_key FROM candidates"))
             if any(asked.get(s.score_key, s.genome.key) != s.genome.key for s in new):
                 raise self._database.damaged("a candidate's evaluation is of another genome")
+            _, *costs = self.objectives
+            searched = [s.evaluation for s in new if s.evaluation.ok and not s.repeat]
+            if not all(getattr(evaluation, name) for evaluation in searched for name in costs):
+                raise self._database.damaged("a training lacks what the run improves")
         self._evaluations += new
         return self._evaluations
 
@@ -326,10 +339,15 @@ class RunRecord:
         """Those of finished generations, or the others; all rows are read, as above."""
         numbers = {generation.number for generation in self.generations()}
         found = self._database.read(read_candidate, _CANDIDATES, "ORDER BY generation, slot")
-        known = {candidate.genome_key for candidate in found}
-        if not all(known.issuperset(candidate.parents) for candidate in found):
-            raise self._database.damaged("a parent was never a candidate")
+        self._check_parents(found)
         return [c for c in found if (c.generation in numbers) == finished]
+
+    def _check_parents(self, candidates: Iterable[StoredCandidate]) -> None:
+        known: set[str] = set()
+        for candidate in candidates:  # in the order in which the search was told of them
+            if not known.issuperset(candidate.parents):
+                raise self._database.damaged("a parent was no candidate before its child")
+            known.add(candidate.genome_key)
 
     def _add_candidate(self, candidate: StoredCandidate) -> None:
         self._database.add(
@@ -361,7 +379,11 @@ class RunRecord:
 
     def pending(self) -> list[StoredPending]:
         """What is asked for and not told of, in the order in which it was asked for."""
-        return self._database.read(read_pending, _PENDING, "ORDER BY number")
+        found = self._database.read(read_pending, _PENDING, "ORDER BY number")
+        asked = {key for (key,) in self._database.execute("SELECT genome_key FROM candidates")}
+        if not all(asked.issuperset(pending.parents) for pending in found):
+            raise self._database.damaged("a parent was no candidate before its child")
+        return found
 
     def unfinished_candidates(self) -> list[StoredCandidate]:
         """What a search was told of since its last finished generation, in that order."""
@@ -386,4 +408,8 @@ def _write_facts(database: Database, facts: dict[str, Any]) -> None:
 
 
 def _named(name: str, value: str) -> tuple[str, str]:
+    try:
+        json.loads(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
     return name, value

@@ -162,4 +162,4 @@ def read_winner(winner: str) -> StoredWinner:
 def _row(kind: type[T], written: Mapping[str, str], **plain: object) -> T:
     """A row of its columns: of those that are JSON, and of the others."""
     texts = {name: json.dumps(value) for name, value in plain.items()}
-    return from_json(kind, joined({**texts, **written}))
+    return from_json(kind, joined({**written, **texts}))  # of two of one name the last one counts

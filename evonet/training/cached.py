@@ -69,6 +69,8 @@ class CachedEvaluator:
         """What the record or the cache know of a request; then it is in the record."""
         key = self.key(request)
         stored = self.record.evaluation(key)
+        if stored and (stored.genome, stored.repeat) != (request.genome, request.repeat):
+            raise self.record.damaged("a training is not the one that was asked for")
         if stored is None and (known := self._cached(key, request)) is not None:
             stored = StoredEvaluation(key, "cached", request.genome, known, request.repeat)
             self.record.add_evaluation(stored)
@@ -85,7 +87,9 @@ class CachedEvaluator:
 
     def _cached(self, key: str, request: Request) -> Evaluation | None:
         cached = self.cache.get(key)
-        known = None if cached is None else as_asked(cached, request.hurdles)
+        if cached is None or cached.genome_key != request.genome.key:
+            return None
+        known = as_asked(cached, request.hurdles)
         if known is None or known.inference_ms is not None:
             return known
         return self._timed(known, self._time(request.genome))
