@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
@@ -48,7 +48,9 @@ class FakeEvaluator:
     def close(self) -> None:
         pass
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[list[tuple[Request, Evaluation]]]:
+    def evaluate(
+        self, requests: Sequence[Request]
+    ) -> Generator[list[tuple[Request, Evaluation]], None, None]:
         for i in range(0, len(requests), self.together):
             yield [(own, self.evaluation(own)) for own in requests[i : i + self.together]]
 

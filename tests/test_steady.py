@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -389,3 +390,24 @@ def test_a_result_is_written_down_with_what_the_search_is_told_or_not_at_all(
         with pytest.raises(ValueError, match="killed"), slots.next():
             raise ValueError("killed")
         assert record.evaluation(evaluator.key(request)) is None
+
+
+def test_what_trains_is_closed_with_whoever_asked_for_it(
+    config: RunConfig, fake_training: type[FakeEvaluator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left to Python, its errors are printed and lost, as a second Ctrl-C was."""
+    folder, training = evolve(config.changed(generations=1)).folder, []
+    genome = Genome((Layer(5, "relu"),), "matched_normal", "adam", 1e-3, 32)
+    real = fake_training.evaluate
+
+    def kept(self: FakeEvaluator, requests: Sequence[Request]) -> Any:
+        training.append(real(self, requests))
+        return training[0]
+
+    monkeypatch.setattr(fake_training, "evaluate", kept)
+    with RunRecord(folder) as record, closing(ScoreCache(folder.parent)) as cache:
+        evaluator = CachedEvaluator(fake_training(SimpleNamespace(folds=())), record, cache, "p")
+        asking = evaluator.evaluate([Request(genome, seed) for seed in range(9)])
+        next(asking)
+        asking.close()
+        assert training[0].gi_frame is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
 from evonet.evaluation import Evaluation, Request, as_asked, score_key
@@ -51,10 +51,12 @@ class CachedEvaluator:
                 yield stored
         # Now, while no worker trains. Time depends on the genome alone.
         times = {request.genome.key: self._time(request.genome) for request in unknown}
-        for done in self.inner.evaluate(unknown):
-            with self.record.together():
-                kept = [self.keep(own, self._timed(e, times[own.genome.key])) for own, e in done]
-            yield from kept
+        # Closed here: left to Python, what Ctrl-C raises in it is printed with a traceback.
+        with closing(self.inner.evaluate(unknown)) as training:
+            for done in training:
+                with self.record.together():
+                    kept = [self.keep(r, self._timed(e, times[r.genome.key])) for r, e in done]
+                yield from kept
 
     def slots(self) -> CachedSlots:
         """Places to train one request at a time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -84,7 +84,7 @@ class FusedEvaluator:
         """
         return self._job.plan(requests, self._workers, self.seconds_wanted)
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[list[Done]]:
+    def evaluate(self, requests: Sequence[Request]) -> Generator[list[Done], None, None]:
         """Train the requests; they come back by portions, each as soon as it is done."""
         plan = self.plan(requests)
         portions = [*([own] for own in plan.too_large), *plan.portions]  # who is to train it knows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import fmean
@@ -29,10 +29,13 @@ _BYTES_PER_PARAMETER = 24
 class Evaluator(Protocol):
     """Something that trains networks."""
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[list[tuple[Request, Evaluation]]]:
+    def evaluate(
+        self, requests: Sequence[Request]
+    ) -> Generator[list[tuple[Request, Evaluation]], None, None]:
         """Train what is requested; every request comes back once, in any order.
 
-        What comes back together was done together: nothing of it is to be lost.
+        What comes back together was done together: nothing of it is to be lost. To be closed, so
+        that what is being trained is given up.
         """
         ...
 
@@ -61,7 +64,9 @@ class KerasEvaluator:
     loss: str
     budget: Budget
 
-    def evaluate(self, requests: Iterable[Request]) -> Iterator[list[tuple[Request, Evaluation]]]:
+    def evaluate(
+        self, requests: Iterable[Request]
+    ) -> Generator[list[tuple[Request, Evaluation]], None, None]:
         """Train one request after the other, in their order."""
         for request in requests:
             started = time.perf_counter()
