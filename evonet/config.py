@@ -361,7 +361,8 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         return read_toml(path.read_text("utf-8"), str(path))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"Cannot read the config {path}: {error}.") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"Cannot read the config {path}: {reason}.") from None
 
 
 def _sentence(problem: Any) -> str:

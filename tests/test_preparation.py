@@ -354,6 +354,8 @@ def test_missing_columns_are_named(refuses) -> None:
         preparation.transform(pd.DataFrame({f"c{i}": [1.0] for i in range(9) if i != 4}))
     with refuses("9 of 9 .* missing: 'c0', .*'c5' and 3 more. Give .* Did you mean 'c 0'"):
         preparation.transform(pd.DataFrame({"c 0": [1.0]}))
+    with refuses(r"1 of 9 .* missing: 'c4'. Give a table that has them\.?$"):  # not what is there
+        preparation.transform(pd.DataFrame({f"c{i}": [1.0] for i in range(9) if i != 4}))
     with refuses("Expected a table with the columns of training, got an array"):
         preparation.transform(np.ones((2, 9)))
 

@@ -81,7 +81,8 @@ def train_command(
     genomes = read_genomes(genome)
     if not 0 <= pick < len(genomes):
         raise GenomeError(
-            f"{genome} has {len(genomes)} genomes, the first is 0; got --pick {pick}."
+            f"{genome} has {len(genomes)} genome{'' if len(genomes) == 1 else 's'}, the first is "
+            f"0; got --pick {pick}."
         )
     _run(lambda observer, stop: train(genomes[pick], checked, observer, stop), quiet, as_json)
 

@@ -151,7 +151,7 @@ class TablePreparation:
                 f"{len(missing)} of {len(names)} columns of training "
                 f"{'is' if len(missing) == 1 else 'are'} missing: "
                 f"{listed(missing)}. Give a table that has them."
-                f"{did_you_mean(missing[0], map(str, features.columns))}"
+                f"{did_you_mean(missing[0], (str(c) for c in features.columns if c not in names))}"
             )
         return np.concatenate([c.transform(features[c.name]) for c in self.columns], axis=1)
 

@@ -73,7 +73,8 @@ def _draw_front(
     off = int(((scores < low - pad) | (scores > high + pad)).sum())
     title(
         axes,
-        f"Pareto front: {len(front)} networks that no other beats in all",
+        f"Pareto front: {len(front)} network{'' if len(front) == 1 else 's'} that no other beats "
+        "in all",
         [
             f"Diamonds: the front. Dots: the other {len(trainings) - len(front)} networks"
             + (f", {off} of them off the scale." if off else ".")
