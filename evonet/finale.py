@@ -38,7 +38,8 @@ def timetable(session: Session, clock: Clock) -> Timetable:
 
 def ranked_by_search(session: Session) -> list[Finalist]:
     """Every genome with a score, best first."""
-    best = best_first(session.record.evaluations(), session.setup.metric)
+    setup = session.setup
+    best = best_first(session.record.evaluations(), setup.metric, setup.config.objective)
     return [Finalist(stored.genome, stored.evaluation) for stored in best]
 
 

@@ -96,12 +96,20 @@ def front(found: Sequence[Fitness]) -> list[int]:
     return sorted(kept, key=lambda i: found[i], reverse=True)
 
 
-def rank(evaluation: Evaluation, metric: Metric) -> tuple[float, float]:
-    """What to sort successful trainings by, best first: of equal scores the lower loss."""
-    return -fitness(evaluation, metric), min(evaluation.validation_loss)
+def rank(
+    evaluation: Evaluation, metric: Metric, objectives: Sequence[str] = ("score",)
+) -> tuple[float, ...]:
+    """What to sort successful trainings by, best first.
+
+    Of equal scores the one that is better in the next objective, and of equals the lower loss.
+    """
+    found = fitnesses(evaluation, metric, objectives)
+    return (*(-value for value in found), min(evaluation.validation_loss))
 
 
-def best_first(trainings: Iterable[StoredEvaluation], metric: Metric) -> list[StoredEvaluation]:
+def best_first(
+    trainings: Iterable[StoredEvaluation], metric: Metric, objectives: Sequence[str] = ("score",)
+) -> list[StoredEvaluation]:
     """The trainings that succeeded, best first; see ``rank``."""
     usable = [stored for stored in trainings if stored.evaluation.ok]
-    return sorted(usable, key=lambda stored: rank(stored.evaluation, metric))
+    return sorted(usable, key=lambda stored: rank(stored.evaluation, metric, objectives))

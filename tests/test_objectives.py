@@ -28,7 +28,7 @@ from evonet.evaluation import Evaluation
 from evonet.evolution.methods import METHODS
 from evonet.evolution.search import Search
 from evonet.evolution.selection import Member, best, hypervolume, tournament
-from evonet.fitness import WORST, Fitness, fitnesses, front, reference, surpasses
+from evonet.fitness import WORST, Fitness, best_first, fitnesses, front, reference, surpasses
 from evonet.genome import Genome, Layer, SearchSpace
 from evonet.genome.files import read_genomes
 from evonet.metrics import METRICS, choose_metric
@@ -37,6 +37,7 @@ from evonet.report import look
 from evonet.report.figures import FIGURES, save_figures
 from evonet.run import evolve, resume
 from evonet.store.record import RunRecord
+from evonet.store.rows import StoredEvaluation
 from evonet.training import latency
 
 __all__ = ["fake_training"]
@@ -426,3 +427,26 @@ class TestSetting:
         config = make_config({"objective": "score,parameters"})
         assert json.loads(json.dumps(config.to_dict()))["objective"] == ["score", "parameters"]
         assert 'objective = [\n    "score",\n    "parameters",\n]' in config.to_toml()
+
+
+def test_of_equal_scores_the_smaller_network_is_the_better_where_size_is_an_objective() -> None:
+    def training(name: str, score: float, parameters: int, loss: float) -> StoredEvaluation:
+        curve = (loss,)
+        e = Evaluation(WIDE.key, 0, "ok", "", score, 1, curve, curve, parameters, 1.0)
+        return StoredEvaluation(name, "trained", WIDE, e)
+
+    found = [
+        training("large, low loss", 0.9, 6_000, 0.1),
+        training("small", 0.9, 100, 0.3),
+        training("small, low loss", 0.9, 100, 0.2),
+        training("smallest, worse", 0.8, 10, 0.1),
+    ]
+    how = METRICS["accuracy"], ("score", "parameters")
+    assert [s.score_key for s in best_first(found, *how)] == [
+        "small, low loss",
+        "small",
+        "large, low loss",
+        "smallest, worse",
+    ]
+    first, *_ = best_first(found, METRICS["accuracy"])
+    assert first.score_key == "large, low loss"

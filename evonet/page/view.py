@@ -158,7 +158,7 @@ class View:
     def ranked(self) -> list[Point]:
         """The trainings that succeeded, best first."""
         usable = [p for p in self.points if p.stored.evaluation.ok and p.fitness > WORST]
-        return sorted(usable, key=lambda p: rank(p.stored.evaluation, self.metric))
+        return sorted(usable, key=lambda p: rank(p.stored.evaluation, self.metric, self.objectives))
 
     @cached_property
     def generations(self) -> pd.DataFrame:

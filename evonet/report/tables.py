@@ -229,7 +229,7 @@ def curves_table(record: RunRecord, n_best: int = 5) -> pd.DataFrame:
     Columns: network ("rank 1" is the best, the last one "winner, final fit"), genome (in words),
     score (on the validation part), epoch (from 1), part (training or validation), loss.
     """
-    best = best_first(record.evaluations(), record.facts.metric)[:n_best]
+    best = best_first(record.evaluations(), record.facts.metric, record.objectives)[:n_best]
     rows: list[dict[str, Any]] = []
     for place, stored in enumerate(best, start=1):
         e = stored.evaluation

@@ -165,7 +165,8 @@ class Course:
             return config.max_seconds
         usable = [stored for stored in outcomes if stored.evaluation.ok]
         n = max(1, count_finalists(config.finalists, config.repeats, len(usable)))
-        best = heapq.nsmallest(n, usable, key=lambda stored: rank(stored.evaluation, setup.metric))
+        how = setup.metric, setup.config.objective
+        best = heapq.nsmallest(n, usable, key=lambda stored: rank(stored.evaluation, *how))
         return self._times.end_of_search(
             [setup.pace(s.genome, s.evaluation) for s in best], self._slowest
         )
