@@ -438,6 +438,22 @@ def test_a_damaged_table_is_read_or_refused(
     check_any_table(path)
 
 
+def test_a_damaged_file_that_asks_for_all_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pyarrow does of a length that became another: a few bits from 256 TiB."""
+    path = written(tmp_path, "feather")
+
+    def read(_: Path) -> None:
+        raise pa.lib.ArrowMemoryError("malloc of size 281474976710720 failed")
+
+    monkeypatch.setattr(pd, "read_feather", read)
+    with pytest.raises(
+        DataError, match=r"not the memory that it asks for\. The file may be damaged"
+    ):
+        read_table(path)
+
+
 class Bomb:
     """Writes a file when it is unpickled."""
 
