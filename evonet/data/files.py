@@ -126,8 +126,8 @@ def _reading(path: Path, read: Callable[[], Any]) -> Any:
         raise DataError(f"No file at {path}.") from None
     except MemoryError:
         raise DataError(
-            f"Cannot read {path}: this machine has not the memory that it asks for. The file may be "
-            "damaged, or larger than this machine can hold."
+            f"Cannot read {path}: this machine has not the memory that it asks for. The file may "
+            "be damaged, or larger than this machine can hold."
         ) from None
     except Exception as error:
         if isinstance(error, OSError) and error.errno:  # the system's, not a library's
