@@ -199,7 +199,7 @@ READERS: Mapping[str, Callable[[Path], object]] = {
 }
 
 
-MANY = pytest.param(len(JUNK), marks=pytest.mark.slow, id="all")
+MANY = pytest.param(6, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize("n", [1, MANY])
@@ -220,7 +220,7 @@ def test_a_strange_value_is_drawn_or_refused_in_a_line(run: Path, table: str) ->
                 save_figures(folder, FIGURES)
 
 
-@pytest.mark.parametrize("n", [1, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [1, MANY])
 @pytest.mark.parametrize("table", ALL)
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_run_with_a_strange_value_goes_on_or_is_refused_in_a_line(
