@@ -78,7 +78,8 @@ class Setup:
         """The same on data that were read."""
         dataset, splits = prepare(checked, config, config.repeats, FEW_ROWS)
         setup = cls(config, dataset, splits, space, founders)
-        _ = setup.metric, setup.loss  # each refuses what does not fit
+        setup._refuse_unreachable(config.target_score)
+        _ = setup.loss  # refuses what does not fit
         setup.workforce.check()
         return setup
 
@@ -104,6 +105,15 @@ class Setup:
         setup._refuse_large(adopted)
         advice = serious_findings(checked, config)
         return replace(setup, space=space, founders=adopted, advice=advice)
+
+    def _refuse_unreachable(self, target: float | None) -> None:
+        """A target score that is better than perfect: meant in percent, or of another metric."""
+        metric = self.metric
+        if target is not None and metric.better(target, metric.perfect):
+            raise ConfigError(
+                f"target_score is {target:g}, but the best {metric.name} there can be is "
+                f"{metric.perfect:g}. Change --target-score."
+            )
 
     def _refuse_large(self, founders: Sequence[Genome]) -> None:
         """Of genomes that the user gave, all must be of a size that is allowed."""

@@ -334,6 +334,15 @@ class TestStopping:
         assert all(a != b for a, b in pairwise(winners))
         assert len(winners) == best.nunique()
 
+    @pytest.mark.parametrize(("metric", "target"), [("accuracy", 90.0), ("log_loss", -0.5)])
+    def test_target_score_that_no_network_can_reach_is_refused(
+        self, config: RunConfig, metric: str, target: float
+    ) -> None:
+        changed = config.changed(metric=metric, target_score=target)
+        with pytest.raises(ConfigError, match=f"target_score is {target:g}, but the best {metric}"):
+            evolve(changed)
+        assert not list(changed.results.glob("*/run.sqlite"))
+
     def test_target_score_stops_at_once(self, config: RunConfig) -> None:
         result = evolve(config.changed(target_score=0.5))
         assert result.reason == "the target score is reached"

@@ -30,6 +30,7 @@ from evonet.errors import ConfigError, DamageError, EvonetError, RecordError
 from evonet.genome import Genome
 from evonet.paths import is_file
 from evonet.phrases import did_you_mean
+from evonet.store import misfits
 from evonet.store.claim import Claim, is_claimed, this_process
 from evonet.store.database import Database, Table
 from evonet.store.facts import Facts
@@ -134,13 +135,16 @@ class RunRecord:
         known = "SELECT score_key FROM evaluations WHERE repeat = 0"
         lone = f"SELECT count(*) FROM candidates WHERE score_key NOT IN ({known})"
         ((n,),) = self._database.execute(lone)
-        if n:
-            raise self._database.damaged(f"{n} of its candidates have no evaluation")
-        asked = {key for (key,) in self._database.execute("SELECT genome_key FROM candidates")}
-        if any(key not in asked for g in generations for key, _ in g.population):
-            raise self._database.damaged("a member of a population was never a candidate")
-        if [g.number for g in generations] != list(range(len(generations))):
-            raise self._database.damaged("a generation is missing")
+        self._refuse(f"{n} of its candidates have no evaluation" if n else None)
+        self._refuse(misfits.in_generations(generations, set(self._asked().values())))
+
+    def _refuse(self, misfit: str | None) -> None:
+        if misfit is not None:
+            raise self.damaged(misfit)
+
+    def _asked(self) -> dict[str, str]:
+        """The genome key of each candidate, by its score key."""
+        return dict(self._database.execute("SELECT score_key, genome_key FROM candidates"))
 
     def damaged(self, said: str) -> DamageError:
         """What is raised where what it holds does not fit together.
@@ -282,13 +286,7 @@ class RunRecord:
         which, n_read = "ORDER BY position LIMIT -1 OFFSET ?", len(self._evaluations)
         new = self._database.read(read_evaluation, _EVALUATIONS, which, (n_read,))
         if not n_read:  # those after them are this process's own
-            asked = dict(self._database.execute("SELECT score_key, genome_key FROM candidates"))
-            if any(asked.get(s.score_key, s.genome.key) != s.genome.key for s in new):
-                raise self._database.damaged("a candidate's evaluation is of another genome")
-            _, *costs = self.objectives
-            searched = [s.evaluation for s in new if s.evaluation.ok and not s.repeat]
-            if not all(getattr(evaluation, name) for evaluation in searched for name in costs):
-                raise self._database.damaged("a training lacks what the run improves")
+            self._refuse(misfits.in_evaluations(new, self._asked(), self.objectives[1:]))
         self._evaluations += new
         return self._evaluations
 
@@ -339,15 +337,8 @@ class RunRecord:
         """Those of finished generations, or the others; all rows are read, as above."""
         numbers = {generation.number for generation in self.generations()}
         found = self._database.read(read_candidate, _CANDIDATES, "ORDER BY generation, slot")
-        self._check_parents(found)
+        self._refuse(misfits.in_candidates(found))
         return [c for c in found if (c.generation in numbers) == finished]
-
-    def _check_parents(self, candidates: Iterable[StoredCandidate]) -> None:
-        known: set[str] = set()
-        for candidate in candidates:  # in the order in which the search was told of them
-            if not known.issuperset(candidate.parents):
-                raise self._database.damaged("a parent was no candidate before its child")
-            known.add(candidate.genome_key)
 
     def _add_candidate(self, candidate: StoredCandidate) -> None:
         self._database.add(
@@ -380,9 +371,7 @@ class RunRecord:
     def pending(self) -> list[StoredPending]:
         """What is asked for and not told of, in the order in which it was asked for."""
         found = self._database.read(read_pending, _PENDING, "ORDER BY number")
-        asked = {key for (key,) in self._database.execute("SELECT genome_key FROM candidates")}
-        if not all(asked.issuperset(pending.parents) for pending in found):
-            raise self._database.damaged("a parent was no candidate before its child")
+        self._refuse(misfits.in_pending(found, set(self._asked().values())))
         return found
 
     def unfinished_candidates(self) -> list[StoredCandidate]:
