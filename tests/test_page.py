@@ -25,6 +25,7 @@ from evonet.page import blocks, charts_search, svg
 from evonet.page.advice import RULES, advice
 from evonet.page.html import render, write_report
 from evonet.page.sections import SECTIONS, sections_of
+from evonet.page.sections_effort import time_section
 from evonet.page.sections_outcome import trust_section
 from evonet.page.view import View
 from evonet.phrases import drops
@@ -437,7 +438,8 @@ class TestAdvice:
         for name, best in (("a", 0.99), ("b", 1.0)):
             made = [[Planted(genome(i), best - 0.001 * i)] for i in range(10)]
             run = {"generations": made, "winner": made[0][0]}
-            assert bool(self.of(tmp_path / name / "short", "short", **run)) == (best < 1)
+            few = {"generations": made[:5], "winner": made[0][0]}
+            assert bool(self.of(tmp_path / name / "short", "short", **few)) == (best < 1)
             assert bool(self.of(tmp_path / name / "early", "early best", **run)) == (best < 1)
             rising = [[Planted(genome(i), best - 0.01 * (9 - i))] for i in range(10)]
             run = {"generations": rising, "stopped": "the last generation is done"}
@@ -604,6 +606,10 @@ class TestAdvice:
         assert "40 networks" in self.of(tmp_path / "a", "short", **HARD["finished"])
         long = [Planted(genome(i), 0.5) for i in range(100)]
         assert self.of(tmp_path / "b", "short", generations=[long], winner=long[0]) == ""
+        best, worse = Planted(genome(0), 0.9), [Planted(genome(i), 0.5) for i in range(1, 10)]
+        stuck = {"generations": [[best], *([p] for p in worse)], "winner": best}
+        assert "will hardly help" in self.of(tmp_path / "c", "early best", **stuck)
+        assert self.of(tmp_path / "c2", "short", **stuck) == ""
 
     def test_flattered_search_and_lead_by_chance(self, tmp_path: Path) -> None:
         def said(name: str, searched: float, again: dict[int, list[float]]) -> dict[str, str]:
@@ -633,6 +639,17 @@ class TestAdvice:
         assert said("b", 0.81, close)["flattered"] == ""
         apart = {0: [0.90, 0.91, 0.90], 1: [0.50, 0.51, 0.50]}
         assert said("c", 0.90, apart)["smaller"] == ""
+
+    def test_a_training_on_every_fold_counts_as_so_many(self, tmp_path: Path) -> None:
+        best = Planted(genome(0), 0.8)
+        folder = plant(tmp_path / "run", [[best]], winner=best)
+        with RunRecord(folder) as record:
+            there = len(record.repeats())
+            again = replace(evaluation(best), folds=(0.7, 0.8, 0.9, 0.8))
+            record.add_evaluation(StoredEvaluation("again", "trained", best.genome, again, 2))
+        with Snapshot(folder) as record:
+            said = time_section(View(record))
+        assert f"{there + 4} more trainings told" in str(said)
 
     def test_rules_come_in_their_order(self, tmp_path: Path) -> None:
         with Snapshot(plant(tmp_path / "run", **HARD["finished"])) as record:

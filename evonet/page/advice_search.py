@@ -65,18 +65,24 @@ def search_longer(view: View) -> Iterator[Step]:
         )
 
 
+def stuck_since(view: View) -> int | None:
+    """The generation of the best score, where nothing beat it for most of a search; else None."""
+    best = view.generations["best"].tolist() if len(view.generations) else []
+    if len(best) < 2 * _GENERATIONS or view.is_perfect:
+        return None
+    since = int(best.index(best[-1]))
+    return since if since <= len(best) // 3 else None
+
+
 def change_direction(view: View) -> Iterator[Step]:
     """A best that has not moved for most of the search."""
-    best = view.generations["best"].tolist() if len(view.generations) else []
-    if len(best) < 2 * _GENERATIONS:
-        return
-    since = best.index(best[-1])
-    if since <= len(best) // 3 and not view.is_perfect:
+    since = stuck_since(view)
+    if since is not None:
         config = quote(str(view.record.folder / "config.toml"))
         yield Step(
             "The best score came early, and nothing beat it",
-            f"It was found in generation {since} of {len(best) - 1}. More of the same will hardly "
-            "help: try another seed, a larger population, or a wider space.",
+            f"It was found in generation {since} of {len(view.generations) - 1}. More of the same "
+            "will hardly help: try another seed, a larger population, or a wider space.",
             f"evonet evolve --config {config} --seed {view.config.seed + 1} "
             f"--population-size {2 * view.config.population_size}",
         )
@@ -198,7 +204,7 @@ def give_up_less(view: View) -> Iterator[Step]:
 def try_more(view: View) -> Iterator[Step]:
     """A short search."""
     n = len(view.points)
-    over = view.all_tried or view.is_perfect
+    over = view.all_tried or view.is_perfect or stuck_since(view) is not None
     if view.searched and view.winner is not None and n < 100 and not over:
         tried = "One network says" if n == 1 else f"{n} networks say"
         yield Step(

@@ -144,8 +144,9 @@ def _time_said(view: View) -> str:
     again = view.record.repeats()
     if not again:
         return said
+    n = sum(max(1, len(stored.evaluation.folds)) for stored in again)
     return (
-        f"{said} {len(again):,} more trainings told what the best of them are worth, in "
+        f"{said} {n:,} more trainings told what the best of them are worth, in "
         f"{time_text(sum(s.evaluation.seconds for s in again))}."
     )
 
