@@ -221,8 +221,7 @@ class RunConfig(BaseModel):
         None,
         "Machines",
         "Seconds that a worker process may train a candidate on one split, before it is ended. If "
-        "left out, far more than predicted, and no limit with one worker, which trains in evonet's "
-        "own process.",
+        "left out, far more than predicted.",
         gt=0,
         le=1e6,
     )

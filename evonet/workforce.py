@@ -35,8 +35,7 @@ class Workforce:
         config = self.config
         here = config.engine == "fused" and config.backend == "loky"
         if here and find_device(config.device) == "cpu":
-            apart = config.training_timeout is not None
-            processes = processes_here(config.workers or available_cores(), apart)
+            processes = processes_here(config.workers or available_cores())
             if processes is not None:
                 processes.start(min(config.population_size, most_processes()))
 

@@ -142,6 +142,7 @@ class TestFailures:
             return fit(self, genome, seed, race)
 
         monkeypatch.setattr(Trainer, "fit", fail)
+        monkeypatch.setattr("evonet.training.engine.processes_here", lambda *_: None)
         evaluations = evaluated(engine(iris))
         lost = evaluations.pop(REQUESTS[1])
         assert (lost.status, lost.score) == (status, None)
@@ -264,8 +265,9 @@ class TestPortions:
         assert all("its process died" in e.reason for e in evaluations.values() if not e.ok)
 
 
-def test_a_training_that_takes_too_long_has_failed(iris: Dataset) -> None:
-    evaluator = replace(engine(iris, workers=2, budget=LONG), timeout=0.05)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_training_that_takes_too_long_has_failed(iris: Dataset, workers: int) -> None:
+    evaluator = replace(engine(iris, workers, budget=LONG), timeout=0.05)
     (found,) = evaluated(evaluator, REQUESTS[:1]).values()
     assert (found.status, found.reason) == (
         "failed",

@@ -6,10 +6,13 @@ import ctypes
 import math
 import os
 import signal
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from itertools import chain
 from multiprocessing.connection import Connection
@@ -24,9 +27,11 @@ from evonet.errors import TrainingError
 from evonet.evaluation import Evaluation, Request
 from evonet.genome import Genome, Layer
 from evonet.training import processes
+from evonet.training import shared as shared_module
 from evonet.training import slots as slots_module
 from evonet.training.plan import available_cores
 from evonet.training.processes import ProcessDiedError, Processes, is_own_fault
+from evonet.training.shared import Shared
 from evonet.training.slots import ClusterSlots, OneSlot, WithinMemory, each_of
 from evonet.training.worker import ended_after
 
@@ -164,6 +169,29 @@ def test_who_took_too_long_is_tried_alone_but_once() -> None:
         found = dict(chain(*each_of(slots, [[request(1)], [request(2)]])))
     assert cluster.submitted == [[1], [1, 2], [1], [2]]
     assert {own.seed: e.status for own, e in found.items()} == {1: "out_of_memory", 2: "ok"}
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_who_runs_out_of_time_while_all_is_stopped_has_not_failed(
+    monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    """As where Ctrl-Z stops a run and its workers: clocks go on, and so does the timer there."""
+    settled = slots_module.wait
+    now = [0.0]
+
+    def stop_once(futures: Any, **how: Any) -> Any:
+        now[0] += 3_600 if stopped and now[0] < 3_600 else 0.1
+        return settled(futures, **how)
+
+    monkeypatch.setattr(slots_module, "wait", stop_once)
+    monkeypatch.setattr(slots_module.time, "monotonic", lambda: now[0])
+    cluster = FakeCluster(lambda own: own.seed == 1 and now[0] <= 3_600, exit_code=1)
+    with closing(slots_on(cluster)) as slots:
+        found = dict(chain(*each_of(slots, [[request(1)], [request(2)]])))
+    assert {own.seed: e.status for own, e in found.items()} == {
+        1: "ok" if stopped else "out_of_memory",
+        2: "ok",
+    }
 
 
 def test_a_crash_is_nobody_elses_fault() -> None:
@@ -446,12 +474,10 @@ def test_processes_that_start_early_are_those_that_are_called() -> None:
 
 
 def test_a_process_that_may_have_none_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert processes.processes_here(1) is None
-    assert processes.processes_here(1, apart=True) is processes.processes_here(1, apart=True)
+    assert processes.processes_here(1) is processes.processes_here(1)
     assert processes.processes_here(2) is processes.processes_here(2)
     monkeypatch.setattr(processes, "current_process", lambda: SimpleNamespace(daemon=True))
-    assert processes.processes_here(2) is None
-    assert processes.processes_here(1, apart=True) is None
+    assert processes.processes_here(1) is processes.processes_here(2) is None
 
 
 def test_a_forked_process_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -475,10 +501,42 @@ def test_what_is_shared_is_there_until_it_is_released(workers: Processes) -> Non
     assert not Path(shared.folder).exists()
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs the locks of POSIX")
+def test_what_is_left_of_a_process_that_was_killed_with_its_helpers_is_removed(
+    workers: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = f"""if True:
+        import tempfile, time
+        tempfile.tempdir = {str(tmp_path)!r}
+        from evonet.training.shared import Shared
+        print(Shared.of("data").folder, flush=True)
+        time.sleep(60)
+    """
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, process_group=0)
+        for _ in range(2)
+    ]
+    try:
+        killed, alive = (Path(p.stdout.readline().decode().strip()) for p in both if p.stdout)
+        os.killpg(both[0].pid, signal.SIGKILL)  # and with it what would have removed its folder
+        both[0].wait()
+        assert killed.exists()
+        (tmp_path / "evonet-notes").mkdir()  # somebody's own
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        workers.release(workers.share("data"))
+        assert sorted(tmp_path.iterdir()) == sorted([alive, tmp_path / "evonet-notes"])
+        assert workers.submit(do, "nothing", Shared(str(alive))).result()[1] == ("data",)
+    finally:
+        for process in both:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
 def test_a_full_disk_is_said(workers: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(processes.joblib, "dump", full)
+    monkeypatch.setattr(shared_module.joblib, "dump", full)
     with pytest.raises(TrainingError, match=r"No space left on device\. Set TMPDIR"):
         workers.share({"some": "data"})

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -281,7 +282,7 @@ class TestDatabase:
         other = sqlite3.connect(database.path, isolation_level=None)
         try:
             other.execute("BEGIN EXCLUSIVE")
-            locked = r"database is locked\. Another process is writing to it\. Wait for it to end"
+            locked = r"database is locked\. Another process is writing to it: wait for it to end\. "
             with pytest.raises(RecordError, match=locked):
                 put(database, "pot")
             with pytest.raises(RecordError, match=locked):
@@ -789,17 +790,23 @@ class TestClaim:
                 record.claim()
         record.claim()
 
+    @pytest.mark.parametrize("said", ["locking protocol", "disk I/O error", "database is locked"])
     def test_a_file_system_without_locks_is_said(
-        self, record: RunRecord, monkeypatch: pytest.MonkeyPatch
+        self, record: RunRecord, monkeypatch: pytest.MonkeyPatch, said: str
     ) -> None:
-        def connect(*_: object, **__: object) -> sqlite3.Connection:
-            raise sqlite3.OperationalError("locking protocol")
+        """The last two are what SQLite makes of EOPNOTSUPP and ENOLCK."""
 
+        class Lockless(sqlite3.Connection):
+            def execute(self, *_: object) -> sqlite3.Cursor:
+                raise sqlite3.OperationalError(said)
+
+        connect = partial(sqlite3.connect, factory=Lockless)
         monkeypatch.setattr(sqlite3, "connect", connect)
         with pytest.raises(RecordError, match=r"has locks: .*\. Use another --results"):
             record.claim()
         with pytest.raises(RecordError, match=r"no locks, as some network drives: go on with a"):
             RunRecord(record.folder)
+        assert not list(record.folder.glob("claim-*"))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from uuid import uuid4
 
 from evonet.errors import RecordError
 from evonet.paths import is_file
@@ -34,6 +35,30 @@ def is_claimed(folder: Path) -> bool:
     return False
 
 
+def _locked(file: Path) -> sqlite3.Connection:
+    """A connection that nobody else has to a file, which is made where it is missing."""
+    # Somebody may just be looking, see is_claimed.
+    connection = sqlite3.connect(file, timeout=1, isolation_level=None)
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _has_locks(folder: Path) -> bool:
+    """Whether a file can be locked there; where none can, SQLite takes each for a locked one."""
+    file = folder / f"{_FILE}-{uuid4().hex}"
+    try:
+        _locked(file).close()
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        file.unlink(missing_ok=True)
+    return True
+
+
 class Claim:
     """A lock on an empty file beside the record, which ends with its process, however that ends.
 
@@ -52,15 +77,9 @@ class Claim:
         """
         file = folder / _FILE
         try:
-            # Somebody may just be looking, see is_claimed.
-            self._connection = sqlite3.connect(file, timeout=1, isolation_level=None)
-            try:
-                self._connection.execute("BEGIN EXCLUSIVE")
-            except BaseException:
-                self._connection.close()
-                raise
+            self._connection = _locked(file)
         except sqlite3.DatabaseError as error:
-            if "is locked" in str(error):
+            if "is locked" in str(error) and _has_locks(folder):
                 raise RecordError(
                     f"{folder} is being worked on by {holder}. Wait for it to end, or stop it."
                 ) from None

@@ -21,6 +21,9 @@ from evonet.paths import is_file
 T = TypeVar("T")
 #: How SQLite speaks of a file that has lost its form.
 _SIGNS_OF_DAMAGE = ("malformed", "not a database", "unsupported", "no such", "decode")
+_NO_LOCKS = (
+    "its file system has no locks, as some network drives: go on with a copy of the run elsewhere"
+)
 _DAMAGED = "The file is damaged. Restore it from a copy, or move it away and start anew"
 
 
@@ -133,12 +136,9 @@ class Database:
                     "The disk is full. What was committed is kept: free some space, then resume"
                 )
             elif "locked" in reason or "constraint" in reason:
-                advice = "Another process is writing to it. Wait for it to end"
+                advice = f"Another process is writing to it: wait for it to end. Or {_NO_LOCKS}"
             elif "I/O" in reason or "locking" in reason:
-                advice = (
-                    "The disk fails, or its file system has no locks, as some network drives: go "
-                    "on with a copy of the run elsewhere"
-                )
+                advice = f"The disk fails, or {_NO_LOCKS}"
             else:
                 advice = "Check that its folder exists and can be written"
             raise RecordError(f"{self.path}: {reason}. {advice}.") from error

@@ -125,7 +125,7 @@ class FusedEvaluator:
         if self.cluster is not None:
             return self.cluster
         if self._job.device == "cpu":
-            return processes_here(self.workers or available_cores(), self.timeout is not None)
+            return processes_here(self.workers or available_cores())
         n_gpus = len(load_backend().devices())
         n_gpus = min(self.workers or n_gpus, n_gpus)
         return Threads(n_gpus) if n_gpus > 1 else None

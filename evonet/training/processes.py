@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib import import_module
 from multiprocessing import Pipe, current_process
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
-from pathlib import Path
 from typing import Any
 
-import joblib
 from joblib.externals.loky.backend import get_context, resource_tracker
 
 from evonet.errors import TrainingError
 from evonet.training.plan import available_cores
+from evonet.training.shared import Shared, hush_tracker
 
 #: What libraries read, when they are loaded, to know how many threads they may start.
 _THREADS = (
@@ -35,7 +31,6 @@ _THREADS = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
-_HUSHED = "ignore:resource_tracker:UserWarning"
 #: Seconds that a process has to end once it is told to.
 _PATIENCE = 5
 #: How a process ends itself that has no memory left: as one that the system ended, to a shell.
@@ -80,17 +75,6 @@ def is_own_fault(error: BaseException) -> bool:
     return isinstance(error, ProcessDiedError) and not error.was_killed
 
 
-@dataclass(frozen=True)
-class _Shared:
-    """A value in a folder of this process's own, whose arrays workers map into their memory."""
-
-    folder: str
-
-    @property
-    def file(self) -> str:
-        return str(Path(self.folder) / "shared")
-
-
 class Call(Future[Any]):
     """What a worker process is to answer, and when it began to, in seconds of a clock."""
 
@@ -132,24 +116,13 @@ class Processes:
             while len(self._idle) + len(self._busy) < min(n, self._workers):
                 self._idle.append(_Worker(*self._how))
 
-    def share(self, value: object) -> _Shared:
+    def share(self, value: object) -> Shared:
         """Write a value where every process reads it.
 
         Raises:
             TrainingError: it cannot be written.
         """
-        _hush_tracker()
-        try:
-            shared = _Shared(tempfile.mkdtemp(prefix="evonet-"))
-            # Which removes it, should this process be killed.
-            resource_tracker.register(shared.folder, "folder")
-            joblib.dump(value, shared.file)
-        except OSError as error:
-            raise TrainingError(
-                f"The data for worker processes cannot be written to {tempfile.gettempdir()}: "
-                f"{error.strerror}. Set TMPDIR to a folder with more room, or pass --workers 1."
-            ) from None
-        return shared
+        return Shared.of(value)
 
     def submit(self, function: Callable[..., Any], *arguments: object) -> Call:
         """Call a function in a process, once one is free."""
@@ -173,11 +146,9 @@ class Processes:
                     worker.end()
             wait(futures, timeout=0.1)  # one may just be starting
 
-    def release(self, shared: _Shared) -> None:
+    def release(self, shared: Shared) -> None:
         """Remove what was shared."""
-        shutil.rmtree(shared.folder, ignore_errors=True)
-        if not Path(shared.folder).exists():  # else it is removed when this process ends
-            resource_tracker.unregister(shared.folder, "folder")
+        shared.release()
 
     def _call(
         self, future: Call, function: Callable[..., Any], arguments: tuple[object, ...]
@@ -224,7 +195,7 @@ class _Worker:
     """A process that calls what it is sent."""
 
     def __init__(self, loads: str, idle_seconds: float, environment: dict[str, str]) -> None:
-        _hush_tracker()
+        hush_tracker()
         self._pipe, there = Pipe()
         self._has_loaded = False
         try:
@@ -309,7 +280,7 @@ def _answer(call: bytes) -> tuple[Any, str]:
     """What comes of a call, or the error as text: not every error can be sent."""
     try:
         function, arguments = ForkingPickler.loads(call)
-        return function(*(_read(a.file) if isinstance(a, _Shared) else a for a in arguments)), ""
+        return function(*(a.read() if isinstance(a, Shared) else a for a in arguments)), ""
     except MemoryError:
         raise
     except Exception as error:
@@ -330,12 +301,6 @@ def _end_after(parent: int) -> None:
     os._exit(1)
 
 
-@lru_cache(1)
-def _read(file: str) -> Any:
-    # Writable maps: Numba compiles for arrays that may be written, and writes none.
-    return joblib.load(file, mmap_mode="c")
-
-
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
     """Keep Ctrl-C from a process that is started here until it can ignore it itself."""
@@ -353,31 +318,18 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _hush_tracker() -> None:
-    """Keep from the terminal what loky's resource tracker removes after a run that was killed.
-
-    To be called before a process starts its first worker: the tracker is another process, which
-    takes over this setting.
-    """
-    known = os.environ.get("PYTHONWARNINGS", "")
-    if _HUSHED not in known:
-        os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (known, _HUSHED)))
-
-
-def processes_here(workers: int, apart: bool = False) -> Processes | None:
+def processes_here(workers: int) -> Processes | None:
     """So many processes of this machine, the same whoever asks: they stay warm between calls.
+
+    Even one is another one: what hangs, crashes or takes all memory there does this one no harm.
 
     Args:
         workers: processes.
-        apart: start one even where one is enough, so that what it does can be ended.
 
     Returns:
-        None for one, unless it is to work apart: its work this process does itself; and where this
-        process may start no others.
+        None where this process may start no others: it does their work itself.
     """
-    if (workers == 1 and not apart) or current_process().daemon:
-        return None
-    return _kept(workers, os.getpid())
+    return None if current_process().daemon else _kept(workers, os.getpid())
 
 
 @cache

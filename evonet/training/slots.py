@@ -19,6 +19,8 @@ Asked = TypeVar("Asked")
 Came = TypeVar("Came")
 #: Seconds that a cluster may be without a worker: those that died are often started again.
 _PATIENCE = 60
+#: Seconds for which nobody is kept from looking at what is done, unless the run was stopped.
+_STOPPED = 10
 #: Tries with nothing else under way. One would do if only a lack of memory ended workers; but
 #: machines are also taken away by those who lend them.
 _TRIES_ALONE = 2
@@ -166,6 +168,8 @@ class ClusterSlots(Generic[Asked, Came]):
     What is lost with its worker is tried again, one training at a time. Where other trainings may
     be to blame, as where memory was short, that is when nothing else is under way, and twice; what
     is lost by then has failed, and so has after one such try what had taken longer than it may.
+    What was under way while this process was stopped, as by Ctrl-Z, is tried again too: the time
+    of trainings may have run out meanwhile.
     """
 
     def __init__(
@@ -195,6 +199,7 @@ class ClusterSlots(Generic[Asked, Came]):
         self._again: deque[Asked] = deque()  # as soon as there is a place
         # When nothing else is under way; each with how often that was tried.
         self._suspects: deque[tuple[Asked, int]] = deque()
+        self._stopped = -math.inf  # when it was, as by Ctrl-Z, for the last time
 
     @property
     def n_free(self) -> int:
@@ -241,21 +246,26 @@ class ClusterSlots(Generic[Asked, Came]):
             error = future.exception()
             if error is None:
                 return future.result()
-            began = future.began if isinstance(future, Call) else None
-            seconds = time.monotonic() - (began or under_way.since)
-            if came := self._after(error, under_way, seconds):
+            began = (future.began if isinstance(future, Call) else None) or under_way.since
+            if self._cluster.is_lost(error) and began < self._stopped:
+                self._again.extend(under_way.portion)
+            elif came := self._after(error, under_way, time.monotonic() - began):
                 return came
 
     def _done(self) -> set[Future[list[tuple[Asked, Came]]]]:
         """Those of what is under way that are done, once there are any."""
         seen = time.monotonic()
         while True:  # an endless wait is deaf to Ctrl-C on Windows
+            began = time.monotonic()
             done, _ = wait(self._busy, timeout=1, return_when=FIRST_COMPLETED)
+            now = time.monotonic()
+            if now - began > _STOPPED:
+                self._stopped = now
             if done:
                 return done
-            if self._cluster.workers:
-                seen = time.monotonic()
-            elif time.monotonic() - seen > _PATIENCE:
+            if self._cluster.workers or self._stopped == now:
+                seen = now
+            elif now - seen > _PATIENCE:
                 raise lost_cluster()
 
     def _after(

@@ -24,11 +24,11 @@ def turn_the_clock_back() -> None:
 
 
 def refuse_locks() -> None:
-    """Make SQLite find no locks, as on some network drives."""
+    """Make SQLite find no locks, as on network drives that answer ENOLCK, and say what it says."""
 
     class Lockless(sqlite3.Connection):
         def execute(self, *_: object) -> sqlite3.Cursor:
-            raise sqlite3.OperationalError("locking protocol")
+            raise sqlite3.OperationalError("database is locked")
 
     connect = sqlite3.connect
     sqlite3.connect = partial(connect, factory=Lockless)  # type: ignore[assignment]
