@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from bench.faults import FAULTS, faults
+from bench.faults import FAULTS, Fault, clock_going_backwards, faults
 from bench.kills import Outcome, _account, kills
 from bench.long_run import long_run
 from bench.older_processors import older_processors, playable
@@ -20,7 +22,7 @@ from evonet.genome import Genome, Layer
 NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads /proc")
 
 
-def columns(table: Table) -> list[dict[str, object]]:
+def columns(table: Table) -> list[dict[str, Any]]:
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
@@ -31,6 +33,9 @@ def test_a_run_holds_as_many_files_at_its_end_as_at_its_start() -> None:
         assert [row["candidates"] for row in rows] == [40, 80, 160, 240, 320, 400]
         assert len({row["open files"] for row in rows}) == 1
         assert all(1_000 < row["record bytes a candidate"] < 5_000 for row in rows[1:])
+        first, last = rows[1], rows[-1]  # what a candidate is remembered by, and no more
+        grown = (last["resident MiB"] - first["resident MiB"]) * 2**20
+        assert grown / (last["candidates"] - first["candidates"]) < 50_000
 
 
 @NEEDS_PROC
@@ -95,13 +100,22 @@ def test_on_older_processors_sums_differ_in_their_last_digits() -> None:
     assert any(row["equal to the last bit"] < row["trainings of both"] for row in rows)
 
 
-@pytest.mark.slow
 @NEEDS_PROC
-def test_whatever_fails_below_it_a_run_says_so_and_goes_on() -> None:
-    table = faults(20)
+@pytest.mark.parametrize(
+    "which",
+    [
+        [fault for fault in FAULTS if fault.befall is clock_going_backwards],
+        pytest.param(FAULTS, marks=pytest.mark.slow),
+    ],
+    ids=["one", "all"],
+)
+def test_whatever_fails_below_it_a_run_says_so_and_goes_on(which: Sequence[Fault]) -> None:
+    table = faults(20, which)
     left_out = sum("left out" in note for note in table.notes)
-    assert len(table.rows) + left_out == len(FAULTS)
+    assert len(table.rows) + left_out == len(which)
     for row in columns(table):
         assert row["ended as it should"] == row["record is whole"] == "yes", row
         assert row["history then"] == "the same", row
     assert table.notes[-1].endswith(" 0 read with another value.")
+    if left_out:
+        pytest.skip(f"{left_out} faults need file systems of their own, which are not allowed")

@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from test_engine import Deadly
 
-from evonet.champion import crowning
+from evonet.champion import crowning, prediction
 from evonet.champion.baselines import fit_baselines
 from evonet.champion.crowning import crown, keras_model, save_winner
 from evonet.champion.fitting import Fitter, best_fit, fits_of
@@ -210,6 +210,18 @@ class TestPredictCommand:
             )
         predict_command(run=str(result.folder), file=table)
         assert capsys.readouterr().err == ""
+
+    @pytest.mark.parametrize("is_terminal", [True, False])
+    def test_nothing_in_a_class_is_obeyed_by_a_terminal_and_a_file_has_it_as_it_is(
+        self, wine: tuple[RunResult, Path], capsys, monkeypatch, is_terminal: bool
+    ) -> None:
+        result, table = wine
+        classes = pd.DataFrame({"class": ["\x1b[2Jred", "é, ü"]})
+        monkeypatch.setattr(prediction, "predict_file", lambda *_: iter([(classes, [])]))
+        monkeypatch.setattr("sys.stdout.isatty", lambda: is_terminal)
+        predict_command(run=str(result.folder), file=table)
+        escape = "�" if is_terminal else "\x1b"
+        assert capsys.readouterr().out == f'class\n{escape}[2Jred\n"é, ü"\n'
 
     def test_output_is_what_standard_output_gets_and_links_stay(
         self, wine: tuple[RunResult, Path], tmp_path: Path, capsys, monkeypatch

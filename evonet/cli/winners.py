@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from itertools import chain
@@ -55,13 +57,19 @@ def predict_command(
     if output is not None:
         _write_whole(output, lines())
     else:
+        shown = _on_a_terminal if sys.stdout.isatty() else str
         for text in lines():  # where nobody reads on, as in `| head`, typer ends it without a word
-            typer.echo(text, nl=False)
+            typer.echo(shown(text), nl=False, color=True)  # else without what looks like colour
     for line in unseen[:_MOST_COLUMNS]:
         typer.echo(f"evonet: {plain(line)}", err=True)
     if len(unseen) > _MOST_COLUMNS:
         left = len(unseen) - _MOST_COLUMNS
         typer.echo(f"evonet: {left} more columns have such words.", err=True)
+
+
+def _on_a_terminal(lines: str) -> str:
+    """What a file would hold, with nothing in it that a terminal would obey."""
+    return "\n".join(map(plain, lines.replace(os.linesep, "\n").split("\n")))
 
 
 def _write_whole(file: Path, lines: Iterable[str]) -> None:

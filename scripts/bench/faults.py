@@ -154,11 +154,12 @@ FAULTS = (
 )
 
 
-def faults(n_flips: int) -> Table:
+def faults(n_flips: int, which: Sequence[Fault] = FAULTS) -> Table:
     """Let everything fail once, and flip single bits of a record.
 
     Args:
         n_flips: so many, each in a record of its own.
+        which: what fails.
     """
     rows: list[tuple[Cell, ...]] = []
     notes = []
@@ -166,7 +167,7 @@ def faults(n_flips: int) -> Table:
         whole = Path(folder) / "whole" / "run"
         if (session := _ended(start(_new(whole)))).exit_code:
             raise RuntimeError(f"the run without a fault failed: {session.said}")
-        for number, fault in enumerate(FAULTS):
+        for number, fault in enumerate(which):
             if fault.own_disk and not _has_own_disks():
                 notes.append(f"{fault.name}: left out, file systems of one's own are not allowed")
                 continue
