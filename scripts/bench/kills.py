@@ -32,6 +32,8 @@ _SEARCHES = (
     ("--workers", "2"),
     ("--workers", "2"),
 )
+#: Where the kernel's groups of processes with a limit on memory are made, by root alone.
+_GROUPS = Path("/sys/fs/cgroup/memory")
 #: Most seconds from the start of a session to its kill; starting takes two or three.
 _LONGEST = 12.0
 #: Kills of one run, after which it is left alone to end.
@@ -117,8 +119,40 @@ def _interrupt_twice(process: subprocess.Popen[str], rng: random.Random) -> bool
     return True
 
 
-#: SIGKILL is also what the kernel sends where memory is out, SIGTERM to all what schedulers of jobs
-#: send.
+def _without_memory(process: subprocess.Popen[str], rng: random.Random) -> bool:
+    """Let the kernel kill a worker for want of memory: where it asks for more, there is none."""
+    workers = _workers(process)
+    if not workers:
+        return False
+    worker = rng.choice(workers)
+    group = _GROUPS / f"evonet-{worker}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text("4096")
+        (group / "cgroup.procs").write_text(str(worker))
+    except OSError:  # not allowed here, or it is just gone
+        return False
+    try:
+        end = time.monotonic() + _LONGEST
+        while _lives(worker) and time.monotonic() < end:
+            time.sleep(0.05)
+        return not _lives(worker)
+    finally:
+        with suppress(OSError):
+            (_GROUPS / "cgroup.procs").write_text(str(worker))
+        with suppress(OSError):
+            group.rmdir()
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process is there, and not only its exit code."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+#: SIGTERM to all is what schedulers of jobs send.
 WAYS: Mapping[str, Way] = MappingProxyType(
     {
         "SIGKILL to the run": _to_run(signal.SIGKILL),
@@ -127,6 +161,7 @@ WAYS: Mapping[str, Way] = MappingProxyType(
         "SIGTERM to the run": _to_run(signal.SIGTERM),
         "SIGTERM to a worker": _to_worker(signal.SIGTERM),
         "SIGTERM to all": _to_all(signal.SIGTERM),
+        "out of memory, a worker": _without_memory,
         "Ctrl-C": _to_run(signal.SIGINT),
         "Ctrl-C twice": _interrupt_twice,
     }
@@ -197,7 +232,8 @@ def _session(
             process.wait(rng.uniform(0.5, _LONGEST))
         if process.poll() is not None:
             break
-        tried = list(WAYS)[sum(outcome.kills.values()) % len(WAYS)]
+        ways = [way for way in WAYS if WAYS[way] != _without_memory or os.access(_GROUPS, os.W_OK)]
+        tried = ways[sum(outcome.kills.values()) % len(ways)]
         if WAYS[tried](process, rng):
             way, n = tried, n + 1
             outcome.kills[way] += 1
