@@ -7,8 +7,8 @@
 
 kills: searches by worker processes, and some without a barrier, are killed at random moments (the
 run, a worker, both; SIGKILL, SIGTERM, Ctrl-C, and by the kernel for want of memory where this user
-may limit that, by cgroups of version 1) and resumed until they end. Then their history has to be that of the same search that nobody
-killed, bit for bit.
+may limit that, by cgroups of version 1) and resumed until they end. Then their history has to be
+that of the same search that nobody killed, bit for bit.
 
 faults: a disk that is full or read-only, a lock, a second process, a damaged file, and more befall
 a search; what it says is printed, and its history has to be the same once that is mended.
