@@ -3,6 +3,8 @@
 Every message says what was expected, what was found, where, and what to do about it, on one line.
 """
 
+from unicodedata import category
+
 
 class EvonetError(Exception):
     """Base of all errors a user can act on. Exit code 1 on the command line."""
@@ -52,10 +54,10 @@ def plain(text: object) -> str:
     """Text from data or files with nothing in it that a terminal would obey.
 
     Example:
-        >>> plain("a\x1b[2Jb")
-        'a�[2Jb'
+        >>> plain("a\x1b[2Jb 東京\u3000駅") == "a�[2Jb 東京\u3000駅"
+        True
     """
-    return "".join(c if c.isprintable() else "�" for c in str(text))
+    return "".join(c if c.isprintable() or category(c) == "Zs" else "�" for c in str(text))
 
 
 def shown(value: object) -> str:

@@ -154,6 +154,8 @@ class Session:
         setup = Setup.read(config, known.space, known.founders)
         if unkept := setup.workforce.unkept:
             observer.on_warning(unkept)
+        if "target_score" in changes:
+            setup.refuse_unreachable()
         refuse_other_data(setup.dataset, known.data.fingerprint, config.data, folder)
         if setup.protocol != known.protocol:
             raise RecordError(

@@ -78,8 +78,7 @@ class Setup:
         """The same on data that were read."""
         dataset, splits = prepare(checked, config, config.repeats, FEW_ROWS)
         setup = cls(config, dataset, splits, space, founders)
-        setup._refuse_unreachable(config.target_score)
-        _ = setup.loss  # refuses what does not fit
+        _ = setup.metric, setup.loss  # each refuses what does not fit
         setup.workforce.check()
         return setup
 
@@ -99,6 +98,7 @@ class Setup:
         setup = cls._on(checked, config, space, founders)
         if unkept := setup.workforce.unkept:
             raise ConfigError(unkept)
+        setup.refuse_unreachable()
         space = space.for_task(setup.dataset.target.task)
         rng = stream(config.seed, "founders")
         adopted = [space.adopt(rng, genome) for genome in founders]
@@ -106,9 +106,13 @@ class Setup:
         advice = serious_findings(checked, config)
         return replace(setup, space=space, founders=adopted, advice=advice)
 
-    def _refuse_unreachable(self, target: float | None) -> None:
-        """A target score that is better than perfect: meant in percent, or of another metric."""
-        metric = self.metric
+    def refuse_unreachable(self) -> None:
+        """A target score that is better than perfect: meant in percent, or of another metric.
+
+        Raises:
+            ConfigError: it is one.
+        """
+        metric, target = self.metric, self.config.target_score
         if target is not None and metric.better(target, metric.perfect):
             raise ConfigError(
                 f"target_score is {target:g}, but the best {metric.name} there can be is "

@@ -216,12 +216,12 @@ class TestPredictCommand:
         self, wine: tuple[RunResult, Path], capsys, monkeypatch, is_terminal: bool
     ) -> None:
         result, table = wine
-        classes = pd.DataFrame({"class": ["\x1b[2Jred", "é, ü"]})
+        classes = pd.DataFrame({"class": ["\x1b[2Jred", "é,\tü\u3000"]})
         monkeypatch.setattr(prediction, "predict_file", lambda *_: iter([(classes, [])]))
         monkeypatch.setattr("sys.stdout.isatty", lambda: is_terminal)
         predict_command(run=str(result.folder), file=table)
         escape = "�" if is_terminal else "\x1b"
-        assert capsys.readouterr().out == f'class\n{escape}[2Jred\n"é, ü"\n'
+        assert capsys.readouterr().out == f'class\n{escape}[2Jred\n"é,\tü\u3000"\n'
 
     def test_output_is_what_standard_output_gets_and_links_stay(
         self, wine: tuple[RunResult, Path], tmp_path: Path, capsys, monkeypatch

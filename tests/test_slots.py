@@ -171,27 +171,33 @@ def test_who_took_too_long_is_tried_alone_but_once() -> None:
     assert {own.seed: e.status for own, e in found.items()} == {1: "out_of_memory", 2: "ok"}
 
 
-@pytest.mark.parametrize("stopped", [True, False])
-def test_who_runs_out_of_time_while_all_is_stopped_has_not_failed(
-    monkeypatch: pytest.MonkeyPatch, stopped: bool
+@pytest.mark.parametrize(
+    ("n_stops", "n_deaths", "allowed", "status"),
+    [
+        (0, 1, 600, "out_of_memory"),  # nobody stopped it
+        (1, 1, 600, "ok"),
+        (1, 1, 6_000, "out_of_memory"),  # it was not its time that had run out
+        (9, 9, 600, "out_of_memory"),  # one that hangs is not tried for ever
+    ],
+)
+def test_who_runs_out_of_time_while_all_is_stopped_is_tried_once_more(
+    monkeypatch: pytest.MonkeyPatch, n_stops: int, n_deaths: int, allowed: float, status: str
 ) -> None:
     """As where Ctrl-Z stops a run and its workers: clocks go on, and so does the timer there."""
-    settled = slots_module.wait
-    now = [0.0]
+    settled, waits, now = slots_module.wait, [0], [0.0]
 
-    def stop_once(futures: Any, **how: Any) -> Any:
-        now[0] += 3_600 if stopped and now[0] < 3_600 else 0.1
+    def stop(futures: Any, **how: Any) -> Any:
+        waits[0] += 1
+        now[0] += 3_600 if waits[0] <= n_stops else 0.1
         return settled(futures, **how)
 
-    monkeypatch.setattr(slots_module, "wait", stop_once)
-    monkeypatch.setattr(slots_module.time, "monotonic", lambda: now[0])
-    cluster = FakeCluster(lambda own: own.seed == 1 and now[0] <= 3_600, exit_code=1)
-    with closing(slots_on(cluster)) as slots:
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(slots_module, "wait", stop)
+    monkeypatch.setattr(slots_module, "time", clock)
+    cluster = FakeCluster(lambda own: own.seed == 1 and waits[0] <= n_deaths, exit_code=1)
+    with closing(slots_on(cluster, allowed=allowed)) as slots:
         found = dict(chain(*each_of(slots, [[request(1)], [request(2)]])))
-    assert {own.seed: e.status for own, e in found.items()} == {
-        1: "ok" if stopped else "out_of_memory",
-        2: "ok",
-    }
+    assert {own.seed: e.status for own, e in found.items()} == {1: status, 2: "ok"}
 
 
 def test_a_crash_is_nobody_elses_fault() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -68,8 +68,10 @@ def predict_command(
 
 
 def _on_a_terminal(lines: str) -> str:
-    """What a file would hold, with nothing in it that a terminal would obey."""
-    return "\n".join(map(plain, lines.replace(os.linesep, "\n").split("\n")))
+    """What a file would hold, but for what a terminal would obey, line ends and tabs apart."""
+    return "".join(
+        part if part in "\r\n\t" else plain(part) for part in re.split(r"([\r\n\t])", lines)
+    )
 
 
 def _write_whole(file: Path, lines: Iterable[str]) -> None:

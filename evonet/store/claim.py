@@ -52,8 +52,8 @@ def _has_locks(folder: Path) -> bool:
     file = folder / f"{_FILE}-{uuid4().hex}"
     try:
         _locked(file).close()
-    except sqlite3.DatabaseError:
-        return False
+    except sqlite3.DatabaseError as error:
+        return not any(sign in str(error) for sign in ("is locked", "locking", "I/O"))
     finally:
         file.unlink(missing_ok=True)
     return True

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from glob import escape
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,8 +19,9 @@ from joblib.externals.loky.backend import resource_tracker
 from evonet.errors import TrainingError
 
 _PREFIX = "evonet-"
-#: A file in each folder that its process holds a lock on, however that ends.
-_HELD = "held"
+#: A file in each folder that its process holds a lock on, however that ends. Of one machine: on
+#: some network drives locks are, too.
+_HELD = f"held on {platform.node()}"
 _HUSHED = "ignore:resource_tracker:UserWarning"
 _locks: dict[str, IO[bytes]] = {}  # of this process, by folder
 
@@ -46,12 +49,16 @@ class Shared:
             shared = cls(tempfile.mkdtemp(prefix=_PREFIX))
             # Which removes it, should this process be killed; should both be, the next run does.
             resource_tracker.register(shared.folder, "folder")
-            _hold(shared.folder)
-            joblib.dump(value, shared._file)
+            try:
+                _hold(shared.folder)
+                joblib.dump(value, shared._file)
+            except BaseException:
+                shared.release()
+                raise
         except OSError as error:
             raise TrainingError(
                 f"The data for worker processes cannot be written to {tempfile.gettempdir()}: "
-                f"{error.strerror}. Set TMPDIR to a folder with more room."
+                f"{error.strerror}. Set TMPDIR to a folder that can be written and has more room."
             ) from None
         return shared
 
@@ -75,13 +82,13 @@ def _read(file: str) -> Any:
 
 
 def _hold(folder: str) -> None:
-    with suppress(ImportError):  # as on Windows, where what is in use cannot be removed
+    with suppress(ImportError, OSError):  # as on Windows, or where no file can be locked
         import fcntl
 
-        held = (Path(folder) / _HELD).open("wb")
-        with suppress(OSError):  # no locks there: nobody will take one either
-            fcntl.flock(held, fcntl.LOCK_EX)
-        _locks[folder] = held
+        new = Path(folder) / "new"
+        _locks[folder] = new.open("wb")
+        fcntl.flock(_locks[folder], fcntl.LOCK_EX)
+        new.rename(new.with_name(_HELD))  # which nobody sees before it is locked
 
 
 def _sweep() -> None:
@@ -89,7 +96,7 @@ def _sweep() -> None:
     with suppress(ImportError):
         import fcntl
 
-        for file in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_HELD}"):
+        for file in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{escape(_HELD)}"):
             with suppress(OSError), file.open("r+b") as held:  # else of others, or in use
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(file.parent)

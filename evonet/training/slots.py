@@ -168,8 +168,8 @@ class ClusterSlots(Generic[Asked, Came]):
     What is lost with its worker is tried again, one training at a time. Where other trainings may
     be to blame, as where memory was short, that is when nothing else is under way, and twice; what
     is lost by then has failed, and so has after one such try what had taken longer than it may.
-    What was under way while this process was stopped, as by Ctrl-Z, is tried again too: the time
-    of trainings may have run out meanwhile.
+    What runs out of time while this process is seen to be stopped, as by Ctrl-Z, is tried once
+    more: clocks go on meanwhile.
     """
 
     def __init__(
@@ -199,7 +199,8 @@ class ClusterSlots(Generic[Asked, Came]):
         self._again: deque[Asked] = deque()  # as soon as there is a place
         # When nothing else is under way; each with how often that was tried.
         self._suspects: deque[tuple[Asked, int]] = deque()
-        self._stopped = -math.inf  # when it was, as by Ctrl-Z, for the last time
+        self._stopped = -math.inf  # when this process was, as by Ctrl-Z, for the last time
+        self._excused: set[Asked] = set()  # their time ran out meanwhile
 
     @property
     def n_free(self) -> int:
@@ -247,9 +248,7 @@ class ClusterSlots(Generic[Asked, Came]):
             if error is None:
                 return future.result()
             began = (future.began if isinstance(future, Call) else None) or under_way.since
-            if self._cluster.is_lost(error) and began < self._stopped:
-                self._again.extend(under_way.portion)
-            elif came := self._after(error, under_way, time.monotonic() - began):
+            if came := self._after(error, under_way, began):
                 return came
 
     def _done(self) -> set[Future[list[tuple[Asked, Came]]]]:
@@ -269,14 +268,14 @@ class ClusterSlots(Generic[Asked, Came]):
                 raise lost_cluster()
 
     def _after(
-        self, error: BaseException, under_way: _UnderWay[Asked], seconds: float
+        self, error: BaseException, under_way: _UnderWay[Asked], began: float
     ) -> list[tuple[Asked, Came]]:
         """What came of a portion whose call raised an error; nothing if it is tried again.
 
         Args:
             error: of the call.
             under_way: the portion.
-            seconds: since a worker began with it; where nobody knows, since it was handed out.
+            began: when a worker began with it; where nobody knows, when it was handed out.
 
         Raises:
             EvonetError: the error is that of no training.
@@ -284,11 +283,16 @@ class ClusterSlots(Generic[Asked, Came]):
         if not self._cluster.is_lost(error):
             raise error
         portion, tries, own_fault = under_way.portion, under_way.tries_alone, is_own_fault(error)
+        seconds = time.monotonic() - began
         if len(portion) == 1:
             (asked,) = portion
+            out_of_time = seconds >= self._allowed(asked)
+            if own_fault and out_of_time and began < self._stopped and asked not in self._excused:
+                self._excused.add(asked)
+                self._again.append(asked)
+                return []
             # Dask tells of a worker that ended itself, after too long, as of one that was killed.
-            too_long = tries > 0 and seconds >= self._allowed(asked)
-            if own_fault or too_long or tries == _TRIES_ALONE:
+            if own_fault or (tries and out_of_time) or tries == _TRIES_ALONE:
                 return [(asked, self._lost(asked, error, seconds))]
         if own_fault:
             self._again.extend(portion)

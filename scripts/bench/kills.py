@@ -52,6 +52,7 @@ class Outcome:
 
     Attributes:
         kills: by the way it was done, those that hit a run which was not over.
+        attempts: to kill, those included that hit nothing.
         runs: that were killed and resumed until they ended.
         differ: of them, those whose history is not that of the run that was not killed.
         damaged: records that SQLite found damaged after a kill.
@@ -63,6 +64,7 @@ class Outcome:
     """
 
     kills: Counter[str] = field(default_factory=Counter)
+    attempts: int = 0
     runs: int = 0
     differ: int = 0
     damaged: int = 0
@@ -130,13 +132,12 @@ def _without_memory(process: subprocess.Popen[str], rng: random.Random) -> bool:
         group.mkdir()
         (group / "memory.limit_in_bytes").write_text("4096")
         (group / "cgroup.procs").write_text(str(worker))
-    except OSError:  # not allowed here, or it is just gone
-        return False
-    try:
         end = time.monotonic() + _LONGEST
         while _lives(worker) and time.monotonic() < end:
             time.sleep(0.05)
-        return not _lives(worker)
+        return "oom_kill 1" in (group / "memory.oom_control").read_text()
+    except OSError:  # it is just gone
+        return False
     finally:
         with suppress(OSError):
             (_GROUPS / "cgroup.procs").write_text(str(worker))
@@ -233,7 +234,8 @@ def _session(
         if process.poll() is not None:
             break
         ways = [way for way in WAYS if WAYS[way] != _without_memory or os.access(_GROUPS, os.W_OK)]
-        tried = ways[sum(outcome.kills.values()) % len(ways)]
+        tried = ways[outcome.attempts % len(ways)]
+        outcome.attempts += 1
         if WAYS[tried](process, rng):
             way, n = tried, n + 1
             outcome.kills[way] += 1
