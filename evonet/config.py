@@ -35,6 +35,8 @@ MetricName = Literal[
 _FLAGS = {"asynchronous": "async"}
 #: Generations after the first where no limit is passed that a search comes to.
 _GENERATIONS = 30
+#: Most epochs of a training, which each leave their losses and their learning rates in memory.
+_EPOCHS = 1_000_000
 ObjectiveName = Literal["score", "parameters", "inference_ms"]
 
 
@@ -110,7 +112,9 @@ class RunConfig(BaseModel):
         ge=1,
         le=100_000,
     )
-    tournament_size: int = _number(3, "Search", "Genomes that compete to be a parent.", ge=1)
+    tournament_size: int = _number(
+        3, "Search", "Genomes that compete to be a parent.", ge=1, le=100_000
+    )
     crossover_rate: float = _number(
         0.6, "Search", "Share of the offspring that has two parents.", ge=0, le=1
     )
@@ -169,10 +173,11 @@ class RunConfig(BaseModel):
         "Trainings of each finalist, on fresh seeds and where rows are few on other splits; "
         "their mean chooses. 0 trusts the search.",
         ge=0,
+        le=1_000,
     )
 
     final_fits: int = _number(
-        4, "Winner", "Fits of the winner on fresh seeds; the best of them is kept.", ge=1
+        4, "Winner", "Fits of the winner on fresh seeds; the best of them is kept.", ge=1, le=1_000
     )
 
     epochs: int | None = _number(
@@ -180,12 +185,14 @@ class RunConfig(BaseModel):
         "Training",
         "Most epochs for a candidate; 20, up to 100 for few rows, if left out.",
         ge=1,
+        le=_EPOCHS,
     )
     patience_epochs: int | None = _number(
         None,
         "Training",
         "Epochs without a lower validation loss before stopping; a quarter of them if left out.",
         ge=1,
+        le=_EPOCHS,
     )
     fidelity: Literal["auto", "on", "off"] = _setting(
         "auto",
@@ -198,6 +205,7 @@ class RunConfig(BaseModel):
         "Training",
         "Most epochs for the winner; if left out, those of candidates, or five times as many.",
         ge=1,
+        le=_EPOCHS,
     )
     engine: Literal["fused", "keras"] = _setting(
         "fused",
@@ -216,6 +224,7 @@ class RunConfig(BaseModel):
         "Machines",
         "Processes of this machine, or GPUs, that train; as many as there are if left out.",
         ge=1,
+        le=10_000,
     )
     training_timeout: float | None = _number(
         None,
