@@ -33,7 +33,7 @@ def test_a_run_holds_as_many_files_at_its_end_as_at_its_start() -> None:
         assert [row["candidates"] for row in rows] == [40, 80, 160, 240, 320, 400]
         assert len({row["open files"] for row in rows}) == 1
         assert all(1_000 < row["record bytes a candidate"] < 5_000 for row in rows[1:])
-        first, last = rows[1], rows[-1]  # what a candidate is remembered by, and no more
+        first, last = rows[1], rows[-1]  # some kilobytes each, and what loading the forest takes
         grown = (last["resident MiB"] - first["resident MiB"]) * 2**20
         assert grown / (last["candidates"] - first["candidates"]) < 50_000
 

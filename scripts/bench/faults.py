@@ -190,7 +190,7 @@ def _outcome(session: Session, fault: Fault, run: Path, whole: Path) -> tuple[Ce
     is_brief = fault.exit_code == 0 or n_lines in (1, 2)
     has_said = fault.says in session.said and is_brief
     return (
-        "yes" if has_said and session.exit_code == fault.exit_code else "no",
+        "yes" if has_said and session.exit_code == fault.exit_code else f"no, {session.exit_code}",
         n_lines,
         "yes" if is_kept else "no",
         "the same" if same else f"differs {again.said}",
